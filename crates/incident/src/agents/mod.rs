@@ -1,0 +1,8 @@
+//! The behaviour of each service: one pure function each.
+
+pub mod ballot;
+pub mod communication;
+pub mod diagnostics;
+pub mod ledger;
+pub mod monitoring;
+pub mod remediation;

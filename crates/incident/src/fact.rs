@@ -1,0 +1,214 @@
+//! What happened, for the record (P11). Facts are only ever added.
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::alert::Severity;
+use crate::evidence::{Diagnosis, Verdict};
+use crate::id::{ApprovalId, IncidentId, PersonId, TenantId};
+use crate::plan::{Digest, Plan};
+use crate::task::{Phase, Role};
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Fact {
+    /// Unique; telling it twice is telling it once.
+    pub id: String,
+    /// Whose.
+    pub tenant: TenantId,
+    /// In which incident.
+    pub incident: IncidentId,
+    /// Who says so.
+    pub by: Role,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What.
+    pub what: What,
+}
+
+/// The kinds of facts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum What {
+    /// An incident was opened.
+    Opened {
+        /// What is wrong with what.
+        title: String,
+        /// How bad.
+        severity: Severity,
+    },
+    /// An alert joined, or changed its state.
+    AlertChanged {
+        /// Name of the rule.
+        alert: String,
+        /// Alertmanager's digest of its labels.
+        fingerprint: String,
+        /// Whether it fires now.
+        firing: bool,
+    },
+    /// The incident moved on.
+    PhaseChanged {
+        /// To where.
+        phase: Phase,
+        /// Why.
+        why: String,
+    },
+    /// A step of the workflow ended or is tried again.
+    StepChanged {
+        /// Which.
+        step: String,
+        /// How.
+        how: String,
+    },
+    /// The cause was looked for.
+    Diagnosed {
+        /// Verdict and evidence.
+        diagnosis: Diagnosis,
+    },
+    /// A plan was proposed.
+    Proposed {
+        /// Request that people answer.
+        approval: ApprovalId,
+        /// Digest of the plan.
+        digest: Digest,
+        /// The plan, whole.
+        plan: Box<Plan>,
+    },
+    /// People were reminded that a plan waits.
+    Reminded {
+        /// Of which request.
+        approval: ApprovalId,
+    },
+    /// A person's answer was counted.
+    Voted {
+        /// To which request.
+        approval: ApprovalId,
+        /// Who.
+        person: PersonId,
+        /// Through what, and yes or no.
+        answer: String,
+    },
+    /// An answer was refused.
+    VoteRefused {
+        /// To which request.
+        approval: ApprovalId,
+        /// As whom it came.
+        person: String,
+        /// Why it does not count.
+        why: String,
+    },
+    /// The cluster was changed.
+    Executed {
+        /// By which plan.
+        digest: Digest,
+        /// What was done.
+        summary: String,
+    },
+    /// Recovery was looked for.
+    Verified {
+        /// Whether it was found.
+        recovered: bool,
+        /// What was seen.
+        summary: String,
+    },
+    /// The change was taken back.
+    Undone {
+        /// Of which plan.
+        digest: Digest,
+        /// Why, and what was done.
+        summary: String,
+    },
+    /// A remedy came to its end without a change, or with one that did not help.
+    RemedyEnded {
+        /// How and why.
+        summary: String,
+    },
+    /// People were told, in a place.
+    Told {
+        /// Slack message, Jira issue, or the log.
+        place: String,
+        /// What they were told.
+        summary: String,
+    },
+    /// Something owed could not be done: said, not hidden (P9).
+    Gap {
+        /// What and why.
+        reason: String,
+    },
+    /// What something cost.
+    Cost {
+        /// Provider and operation, such as `slack.post_message`.
+        item: String,
+        /// How many calls.
+        calls: u32,
+    },
+    /// The incident is over.
+    Closed {
+        /// How it ended.
+        outcome: String,
+    },
+}
+
+impl What {
+    /// The `kind` as subjects and listings name it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Opened { .. } => "opened",
+            Self::AlertChanged { .. } => "alert_changed",
+            Self::PhaseChanged { .. } => "phase_changed",
+            Self::StepChanged { .. } => "step_changed",
+            Self::Diagnosed { .. } => "diagnosed",
+            Self::Proposed { .. } => "proposed",
+            Self::Reminded { .. } => "reminded",
+            Self::Voted { .. } => "voted",
+            Self::VoteRefused { .. } => "vote_refused",
+            Self::Executed { .. } => "executed",
+            Self::Verified { .. } => "verified",
+            Self::Undone { .. } => "undone",
+            Self::RemedyEnded { .. } => "remedy_ended",
+            Self::Told { .. } => "told",
+            Self::Gap { .. } => "gap",
+            Self::Cost { .. } => "cost",
+            Self::Closed { .. } => "closed",
+        }
+    }
+
+    /// What happened, in a sentence. The evidence that it cites follows on lines of its own.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Opened { title, .. } => format!("incident opened: {title}"),
+            Self::AlertChanged { alert, firing: true, .. } => format!("alert fires: {alert}"),
+            Self::AlertChanged { alert, firing: false, .. } => format!("alert resolved: {alert}"),
+            Self::PhaseChanged { phase, why } => format!("now {}: {why}", phase.label()),
+            Self::StepChanged { step, how } => format!("{step}: {how}"),
+            Self::Diagnosed { diagnosis } => diagnosed(diagnosis),
+            Self::Proposed { approval, digest, plan } => {
+                format!("plan {} proposed ({approval}): {}", digest.short(), plan.headline())
+            }
+            Self::Reminded { approval } => format!("people were reminded of {approval}"),
+            Self::Voted { approval, person, answer } => format!("{person} {answer} ({approval})"),
+            Self::VoteRefused { approval, person, why } => format!("an answer of {person} to {approval} does not count: {why}"),
+            Self::Executed { digest, summary } => format!("executed plan {}: {summary}", digest.short()),
+            Self::Verified { recovered: true, summary } => format!("recovery verified: {summary}"),
+            Self::Verified { recovered: false, summary } => format!("no recovery: {summary}"),
+            Self::Undone { digest, summary } => format!("undo of plan {}: {summary}", digest.short()),
+            Self::RemedyEnded { summary } => format!("remedy ended: {summary}"),
+            Self::Told { place, summary } => format!("told ({place}): {summary}"),
+            Self::Gap { reason } => format!("gap: {reason}"),
+            Self::Cost { item, calls } => format!("cost: {item} × {calls}"),
+            Self::Closed { outcome } => format!("closed: {outcome}"),
+        }
+    }
+}
+
+fn diagnosed(diagnosis: &Diagnosis) -> String {
+    match &diagnosis.verdict {
+        Verdict::Inconclusive { reason } => format!("cause not found: {reason}"),
+        Verdict::Hypothesis(found) => {
+            let cited = diagnosis.evidence.iter().filter(|e| found.cites.contains(&e.id));
+            let lines: Vec<String> = cited.map(|e| format!("\n{}: {}", e.id, e.finding.line())).collect();
+            format!("cause: {} (confidence {} %){}", found.summary, found.confidence_percent, lines.concat())
+        }
+    }
+}
