@@ -1,0 +1,66 @@
+//! The sweep: takes timers that are due, and outbox rows whose holder went away, and puts them to work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use incident::agent::{Agent, Locator};
+use incident::handling::Input;
+
+use crate::core::Core;
+use crate::lanes::{Reply, Work};
+use crate::perform::chain;
+use crate::{clock, metrics};
+
+/// How late a timer may fire. Ours wait seconds and minutes.
+const EVERY: Duration = Duration::from_millis(250);
+/// Taken in one sweep, so that one process does not take what it cannot do within a lease.
+const ROWS_MAX: u32 = 64;
+
+/// Sweeps between two counts of what is owed: every ten seconds, for a gauge that people look at every minute.
+const SWEEPS_PER_COUNT: u32 = 40;
+
+/// Sweeps until the process stops.
+pub(crate) async fn run<A: Agent>(core: Arc<Core<A>>) -> anyhow::Result<()> {
+    let mut tick = tokio::time::interval(EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    for sweeps in (0..SWEEPS_PER_COUNT).cycle() {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = core.life.stopping() => break,
+        }
+        if sweeps == 0 {
+            count(&core).await;
+        }
+        if let Err(error) = sweep(&core).await {
+            let error = chain(&error);
+            tracing::warn!(role = core.role.as_str(), error, "the store could not be swept; trying again");
+        }
+    }
+    Ok(())
+}
+
+/// What is still to be done, for people: a backlog that only grows means that something owed is not delivered.
+async fn count<A: Agent>(core: &Core<A>) {
+    // A store that does not answer shows in the sweep that follows.
+    let Ok(backlog) = core.store.backlog().await else { return };
+    for (part, rows) in [("outbox", backlog.outbox), ("timers", backlog.timers)] {
+        metrics::BACKLOG.with_label_values(&[core.role.as_str(), part]).set(i64::try_from(rows).unwrap_or(i64::MAX));
+    }
+}
+
+async fn sweep<A: Agent>(core: &Core<A>) -> Result<(), store::StoreError> {
+    for timer in core.store.claim_timers(ROWS_MAX, core.lease, clock::now()).await? {
+        let work = Work {
+            tenant: timer.tenant,
+            locator: Locator::Id(timer.entity),
+            input: Input::Timer { name: timer.name, due: timer.due },
+            trace: timer.trace,
+            reply: Reply::Row,
+        };
+        core.enqueue(work).await;
+    }
+    let left = core.store.claim_outbox(ROWS_MAX, core.lease, clock::now()).await?;
+    metrics::SWEPT.with_label_values(&[core.role.as_str()]).inc_by(u64::try_from(left.len()).unwrap_or(0));
+    core.relay(left).await;
+    Ok(())
+}
