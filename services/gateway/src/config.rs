@@ -1,0 +1,132 @@
+//! What the gateway must be told of each tenant: its token, its Slack app and its people.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use incident::alert::Correlation;
+use incident::approval::Directory;
+use incident::id::PersonId;
+use runtime::secret::Secret;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use subtle::{Choice, ConstantTimeEq as _};
+use url::Url;
+
+/// What the edge needs to know of a tenant.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TenantEdge {
+    /// Bearer token of the tenant's Alertmanagers.
+    pub webhook_token: Secret,
+    /// Which labels make alerts one incident.
+    #[serde(default)]
+    pub correlation: Correlation,
+    /// The tenant's Slack app, if it has one.
+    #[serde(default)]
+    pub slack: Option<SlackEdge>,
+    /// Who may use the API, and who may decide on what.
+    #[serde(default)]
+    pub people: Vec<Person>,
+}
+
+impl TenantEdge {
+    /// Who is in which group.
+    pub fn directory(&self) -> Directory {
+        self.people.iter().map(|person| (person.id.clone(), person.groups.clone())).collect()
+    }
+}
+
+/// A Slack app whose buttons come here.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SlackEdge {
+    /// What Slack signs interactions with.
+    pub signing_secret: Secret,
+    /// Only this app's interactions count, such as `A0123`; without it any app with the secret.
+    #[serde(default)]
+    pub app_id: Option<String>,
+    /// Only people of this workspace count, such as `T0123`: guests from elsewhere (Slack Connect) do not.
+    #[serde(default)]
+    pub team_id: Option<String>,
+    /// Who clicked in vain is told at the address that came with the click; it must be of this scheme, host and port. Another one is
+    /// for tests and for Slack's own other addresses.
+    #[serde(default = "hooks_slack_com")]
+    pub replies_url: Url,
+}
+
+#[expect(clippy::expect_used, reason = "a constant address; a test reads it")]
+fn hooks_slack_com() -> Url {
+    Url::parse("https://hooks.slack.com").expect("constant")
+}
+
+/// A person that Paramedic knows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    /// The verified identity, the same in every channel.
+    pub id: PersonId,
+    /// The groups that policies name.
+    #[serde(default)]
+    pub groups: BTreeSet<String>,
+    /// The person's Slack user id, such as `U0123`.
+    #[serde(default)]
+    pub slack_user: Option<String>,
+    /// SHA-256 of the person's token for CLI and API, in hex. The token itself is the person's alone.
+    #[serde(default)]
+    pub token_sha256: Option<TokenDigest>,
+}
+
+/// SHA-256 of a bearer token. Tokens are compared by digest, so that neither their length nor their first bytes show in the time that
+/// it takes.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TokenDigest([u8; 32]);
+
+impl TokenDigest {
+    /// The digest of a token.
+    pub fn of(token: &str) -> Self {
+        Self(Sha256::digest(token.as_bytes()).into())
+    }
+
+    /// Equality, in constant time.
+    pub(crate) fn matches(&self, other: &Self) -> Choice {
+        self.0.ct_eq(&other.0)
+    }
+}
+
+impl fmt::Debug for TokenDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+/// A digest that is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a token digest must be 64 hexadecimal digits, the SHA-256 of the token: printf %s TOKEN | sha256sum")]
+pub struct BadDigest;
+
+impl TryFrom<String> for TokenDigest {
+    type Error = BadDigest;
+    fn try_from(text: String) -> Result<Self, BadDigest> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(&text, &mut bytes).map_err(|_| BadDigest)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl From<TokenDigest> for String {
+    fn from(digest: TokenDigest) -> Self {
+        hex::encode(digest.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_go_to_slack_unless_told_otherwise() {
+        let edge: SlackEdge = serde_json::from_str(r#"{"signing_secret": "s"}"#).unwrap();
+        assert_eq!(edge.replies_url.as_str(), "https://hooks.slack.com/");
+    }
+}

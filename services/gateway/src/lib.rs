@@ -1,0 +1,29 @@
+//! The HTTP edge: Alertmanager's webhook, Slack's buttons, the API of people.
+//!
+//! It knows who calls, takes what keeps the rules, and hands it on: alerts to the bus, people's answers to the ballots. It decides
+//! nothing about incidents, and changes nothing outside.
+
+mod alertmanager;
+mod approvals;
+mod body;
+mod config;
+mod count;
+mod edge;
+mod incidents;
+mod interactions;
+mod json;
+mod listen;
+mod page;
+mod problem;
+mod replies;
+mod routes;
+mod slack;
+mod tenants;
+mod webhook;
+
+pub use config::{BadDigest, Person, SlackEdge, TenantEdge, TokenDigest};
+pub use edge::Parts;
+pub use listen::serve;
+pub use replies::Replies;
+pub use routes::router;
+pub use tenants::{Tenants, TenantsError};

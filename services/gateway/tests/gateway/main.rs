@@ -1,0 +1,11 @@
+//! The edge on a real NATS and a real Postgres.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+
+mod alertmanager;
+mod answers;
+mod api;
+mod bed;
+mod connections;
+mod health;
+mod webhook;
