@@ -1,0 +1,305 @@
+//! `paramedic.toml`: everything that is configured, in one file. Each role takes what it needs; a role that runs alone gets a file
+//! with only its own sections and secrets.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use cluster::kubernetes::KubernetesConfig;
+use cluster::prometheus::PrometheusConfig;
+use communication::JiraProject;
+use gateway::{Person, SlackEdge};
+use incident::alert::Correlation;
+use incident::approval::Policy;
+use incident::id::TenantId;
+use incident::task::Role;
+use runtime::secret::Secret;
+use runtime::telemetry::TelemetryConfig;
+use serde::Deserialize;
+use toml::{Table, Value};
+use url::Url;
+
+/// The whole file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// `[nats]`.
+    pub(crate) nats: Nats,
+    /// `[database]`.
+    pub(crate) database: Database,
+    /// `[telemetry]`.
+    #[serde(default)]
+    pub(crate) telemetry: TelemetryConfig,
+    /// `[process]`.
+    #[serde(default)]
+    pub(crate) process: Process,
+    /// `[gateway]`, for that role.
+    pub(crate) gateway: Option<Gateway>,
+    /// `[communication]`, for that role.
+    pub(crate) communication: Option<Communication>,
+    /// `[connectors]`, for that role.
+    pub(crate) connectors: Option<Connectors>,
+    /// `[remediation]`, for that role.
+    pub(crate) remediation: Option<Remediation>,
+    /// `[tenants.<id>]`.
+    #[serde(default)]
+    pub(crate) tenants: BTreeMap<TenantId, Tenant>,
+}
+
+/// How the bus is reached.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nats {
+    /// Such as `nats://nats:4222`. `NATS_URL` wins.
+    #[serde(default)]
+    pub(crate) url: String,
+    /// The password of the administrator, who may create streams: for `migrate`, `up` and `dead`.
+    pub(crate) admin_password: Option<Secret>,
+    /// Each role's password. A role that runs alone knows only its own.
+    #[serde(default)]
+    pub(crate) passwords: BTreeMap<Role, Secret>,
+    /// Copies of each stream: 1 on one server, 3 in a cluster.
+    #[serde(default = "one")]
+    pub(crate) replicas: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// How Postgres is reached.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Database {
+    /// The administrator's address, who may create schemas and logins: for `migrate` and `up`. `DATABASE_URL` wins. A role that runs
+    /// alone needs host, port and database of it, no password.
+    #[serde(default)]
+    pub(crate) url: Option<Secret>,
+    /// Each role's password. A role that runs alone knows only its own.
+    #[serde(default)]
+    pub(crate) passwords: BTreeMap<Role, Secret>,
+}
+
+/// What concerns the process.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Process {
+    /// Where `/healthz`, `/readyz` and `/metrics` of a role that runs alone are served.
+    pub(crate) health_listen: SocketAddr,
+    /// How long work stays with a process that went away, in milliseconds, before another takes over.
+    pub(crate) lease_ms: u64,
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self { health_listen: SocketAddr::from(([127, 0, 0, 1], 9_464)), lease_ms: 10_000 }
+    }
+}
+
+/// The HTTP edge.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Gateway {
+    /// Where it listens.
+    pub(crate) listen: SocketAddr,
+    /// Ed25519 seed that it signs decisions with: 64 hex digits.
+    pub(crate) signing_key: Secret,
+}
+
+/// How people are told.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Communication {
+    /// Base URL of the connectors.
+    pub(crate) connectors: Url,
+    /// Token that they ask for.
+    pub(crate) token: Secret,
+}
+
+/// The MCP servers.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Connectors {
+    /// Where they listen.
+    pub(crate) listen: SocketAddr,
+    /// Who may call.
+    pub(crate) surface: mcp::server::Surface,
+    /// Slack, if there is one.
+    pub(crate) slack: Option<connectors::slack::Config>,
+    /// Jira, if there is one.
+    pub(crate) jira: Option<connectors::jira::Config>,
+}
+
+/// What may be repaired how.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Remediation {
+    /// Folder with runbooks; relative to the configuration file. None: the ones that come with Paramedic.
+    pub(crate) runbooks: Option<PathBuf>,
+    /// The gateway's public key: 64 hex digits.
+    pub(crate) gateway_public_key: String,
+}
+
+/// One tenant.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tenant {
+    /// Bearer token of its Alertmanagers.
+    pub(crate) webhook_token: Option<Secret>,
+    /// Labels that make alerts one incident.
+    #[serde(default)]
+    pub(crate) correlation: Correlation,
+    /// Who is who.
+    #[serde(default)]
+    pub(crate) people: Vec<Person>,
+    /// What may run behind whose yes.
+    #[serde(default)]
+    pub(crate) policy: Policy,
+    /// Its Slack channel.
+    pub(crate) slack: Option<Slack>,
+    /// Its Jira project.
+    pub(crate) jira: Option<JiraProject>,
+    /// Its cluster.
+    pub(crate) kubernetes: Option<KubernetesConfig>,
+    /// The same cluster with credentials of a role's own, for roles that share this file: `[tenants.ID.kubernetes_as.remediation]`.
+    #[serde(default)]
+    pub(crate) kubernetes_as: BTreeMap<Role, KubernetesConfig>,
+    /// Its Prometheus.
+    pub(crate) prometheus: Option<PrometheusConfig>,
+}
+
+/// A tenant's Slack.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Slack {
+    /// Channel id that incidents are announced in.
+    pub(crate) channel: String,
+    /// How its clicks are recognised: for the gateway.
+    pub(crate) interactions: Option<SlackEdge>,
+}
+
+impl Tenant {
+    /// The cluster, with the credentials that `role` uses.
+    pub(crate) fn kubernetes_of(&self, role: Role) -> Option<&KubernetesConfig> {
+        self.kubernetes_as.get(&role).or(self.kubernetes.as_ref())
+    }
+}
+
+impl Config {
+    /// Reads the file and the environment.
+    #[expect(clippy::disallowed_methods, reason = "the process's edge: the environment is read here, once")]
+    pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
+        let mut config: Self = runtime::config::load(path, std::env::vars())?;
+        if let Ok(url) = std::env::var("NATS_URL") {
+            config.nats.url = url;
+        }
+        if let Ok(url) = std::env::var("DATABASE_URL") {
+            config.database.url = Some(Secret::new(url));
+        }
+        Ok(config)
+    }
+
+    /// The password under which `role` logs in to the bus.
+    pub(crate) fn nats_password(&self, role: Role) -> anyhow::Result<&Secret> {
+        self.nats.passwords.get(&role).with_context(|| format!("the configuration has no nats.passwords.{role}"))
+    }
+
+    /// The address under which `role` logs in to the database.
+    pub(crate) fn database_url(&self, role: Role) -> anyhow::Result<String> {
+        let password = self.database.passwords.get(&role);
+        let password = password.with_context(|| format!("the configuration has no database.passwords.{role}"))?;
+        Ok(store::role_url(self.admin_database_url()?, role, password.reveal())?)
+    }
+
+    /// The administrator's database address.
+    pub(crate) fn admin_database_url(&self) -> anyhow::Result<&str> {
+        let url = self.database.url.as_ref().map(Secret::reveal);
+        url.context("no database: set database.url in the configuration, or DATABASE_URL")
+    }
+
+    /// All roles' database passwords.
+    pub(crate) fn database_passwords(&self) -> Vec<(Role, String)> {
+        self.database.passwords.iter().map(|(role, password)| (*role, password.reveal().to_owned())).collect()
+    }
+}
+
+/// Keys whose values are never shown.
+const SECRET_KEYS: [&str; 8] = ["password", "token", "secret", "key", "bearer", "url", "passwords", "signing_key"];
+
+/// The file as it is in force, with what the environment overrides, secrets replaced.
+#[expect(clippy::disallowed_methods, reason = "the process's edge: the environment is read here, once")]
+pub(crate) fn shown(path: &Path) -> anyhow::Result<String> {
+    let mut table: Table = runtime::config::load(path, std::env::vars())?;
+    for (variable, section) in [("NATS_URL", "nats"), ("DATABASE_URL", "database")] {
+        if let (Ok(url), Some(Value::Table(section))) = (std::env::var(variable), table.get_mut(section)) {
+            section.insert("url".to_owned(), Value::from(url));
+        }
+    }
+    redact(&mut table);
+    Ok(toml::to_string_pretty(&table)?)
+}
+
+fn redact(table: &mut Table) {
+    for (key, value) in table.iter_mut() {
+        let is_secret = SECRET_KEYS.iter().any(|word| key == word || key.ends_with(&format!("_{word}")));
+        match value {
+            Value::Table(inner) if key == "passwords" => {
+                inner.iter_mut().for_each(|(_, password)| *password = Value::from("***"));
+            }
+            Value::Table(inner) if !is_secret => redact(inner),
+            Value::Array(items) => items.iter_mut().filter_map(Value::as_table_mut).for_each(redact),
+            Value::Integer(_) | Value::Boolean(_) | Value::Float(_) | Value::Datetime(_) => {}
+            value if is_secret && !key.ends_with("public_key") && !is_plain_url(value) => *value = Value::from("***"),
+            Value::String(_) | Value::Table(_) => {}
+        }
+    }
+}
+
+/// Addresses without a password in them say nothing secret.
+fn is_plain_url(value: &Value) -> bool {
+    value.as_str().and_then(|text| text.parse::<Url>().ok()).is_some_and(|url| url.password().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_may_have_credentials_of_its_own() {
+        let text = r#"
+            kubernetes = { kubeconfig = "look" }
+            [kubernetes_as.remediation]
+            kubeconfig = "change"
+        "#;
+        let tenant: Tenant = toml::from_str(text).unwrap();
+        let file = |role| tenant.kubernetes_of(role).unwrap().kubeconfig.clone().unwrap();
+        assert_eq!(file(Role::Diagnostics), Path::new("look"));
+        assert_eq!(file(Role::Remediation), Path::new("change"));
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let text = r#"
+            [nats]
+            url = "nats://127.0.0.1:4222"
+            admin_password = "s3cret"
+            passwords = { gateway = "s3cret" }
+            [database]
+            url = "postgres://me:s3cret@127.0.0.1/db"
+            [tenants.acme]
+            webhook_token = { file = "/run/s3cret" }
+            [[tenants.acme.people]]
+            id = "ana"
+            token_sha256 = "aa"
+            [tenants.acme.prometheus]
+            url = "http://127.0.0.1:9090"
+            bearer = "s3cret"
+        "#;
+        let mut table: Table = text.parse().unwrap();
+        redact(&mut table);
+        let shown = toml::to_string(&table).unwrap();
+        assert!(!shown.contains("s3cret"), "{shown}");
+        assert!(shown.contains("http://127.0.0.1:9090") && shown.contains("ana"), "{shown}");
+    }
+}

@@ -1,0 +1,60 @@
+//! The `paramedic` command: parses, dispatches, says what went wrong.
+
+mod api;
+mod args;
+mod check;
+mod commands;
+mod config;
+mod demo;
+mod log;
+mod migrate;
+mod output;
+mod program;
+mod roles;
+mod run;
+mod runbooks;
+mod running;
+mod up;
+
+use std::process::ExitCode;
+
+use args::{Arguments, Command, ConfigCommand, RunbookCommand};
+use clap::Parser as _;
+use commands::{approvals, audit, dead, incidents, runbook, schemas};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // One provider of cryptography for every TLS client in the process.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let result =
+        tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| runtime.block_on(dispatch(arguments.command)));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("paramedic: {error:#}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn dispatch(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Up(arguments) => up::run(&arguments).await,
+        // Boxed: it is by far the largest of these, and would make all of them as large.
+        Command::Demo(arguments) => Box::pin(demo::run(arguments)).await,
+        Command::Run { role, config } => run::run(role, &config.config).await,
+        Command::Migrate { config } => migrate::run(&config.config).await,
+        Command::Config { command: ConfigCommand::Check { config } } => check::run(&config.config),
+        Command::Config { command: ConfigCommand::PublicKey { config } } => run::public_key(&config.config),
+        Command::Schemas { folder } => schemas::write(&folder),
+        Command::Runbook { command: RunbookCommand::Check { paths, output } } => runbook::check(&paths, output),
+        Command::Incident { command, connection } => incidents::run(command, &connection).await,
+        Command::Approvals { id: Some(id), connection, .. } => approvals::show_one(&id, &connection).await,
+        Command::Approvals { id: None, after, connection } => approvals::list(after, &connection).await,
+        Command::Approve { id, digest, connection } => approvals::approve(&id, digest.as_deref(), &connection).await,
+        Command::Reject { id, reason, connection } => approvals::reject(&id, &reason, &connection).await,
+        Command::Audit { command } => audit::run(command).await,
+        Command::Dead { command, config, output } => dead::run(command, &config.config, output).await,
+        Command::NatsUsers { config } => run::nats_users(&config.config),
+    }
+}

@@ -1,0 +1,212 @@
+//! Starts roles within this process, each as its own bus user and database role.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use bus::{Bus, Connect, User};
+use cluster::kubernetes::Kubernetes;
+use cluster::prometheus::Prometheus;
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use gateway::{TenantEdge, Tenants};
+use incident::agents::ballot::BallotKeeper;
+use incident::agents::remediation::Rules;
+use incident::runbook::Runbook;
+use incident::task::Role;
+use runtime::health::Needs;
+use runtime::lifecycle::Lifecycle;
+use store::{Options, Store};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Connectors, Remediation, Tenant};
+
+/// What all roles of this process share.
+pub(crate) struct Process {
+    /// The configuration.
+    pub(crate) config: Config,
+    /// The folder that relative paths in it start from.
+    pub(crate) base: PathBuf,
+    /// The life of the process.
+    pub(crate) life: Lifecycle,
+}
+
+impl Process {
+    /// Connects as `role` and starts it, and adds what it needs to be ready. The gateway shows the health of all that were started
+    /// before it on its own listener.
+    pub(crate) async fn start(&self, role: Role, needs: &mut Vec<Needs>) -> anyhow::Result<()> {
+        if role == Role::Connectors {
+            return self.start_connectors().await;
+        }
+        let context = self.context(role).await.with_context(|| format!("starting {role}"))?;
+        needs.push(Needs { role, bus: context.bus.clone(), store: context.store.clone() });
+        match role {
+            Role::Gateway => self.start_gateway(context, needs.clone()).await?,
+            Role::Monitoring => self.life.spawn("monitoring", monitoring::run(context)),
+            Role::Diagnostics => {
+                let config = self.diagnostics().await?;
+                self.life.spawn("diagnostics", diagnostics::run(context, config));
+            }
+            Role::Communication => {
+                let config = self.communication()?;
+                self.life.spawn("communication", communication::run(context, config));
+            }
+            Role::Remediation => {
+                let config = self.remediation().await?;
+                self.life.spawn("remediation", remediation::run(context, config));
+            }
+            Role::Ledger => self.life.spawn("ledger", ledger::run(context)),
+            Role::Connectors => {}
+        }
+        tracing::info!(role = role.as_str(), "started");
+        Ok(())
+    }
+
+    async fn context(&self, role: Role) -> anyhow::Result<runtime::Context> {
+        let config = &self.config;
+        let password = config.nats_password(role)?.to_secret_string();
+        let bus = Bus::connect(&Connect::new(config.nats.url.clone(), User::Role(role), Some(password))).await?;
+        let store = Store::connect(&Options::new(config.database_url(role)?, role)).await.context("connecting to Postgres")?;
+        let lease = Duration::from_millis(config.process.lease_ms);
+        Ok(runtime::Context { role, bus, store, life: self.life.clone(), lease })
+    }
+
+    async fn start_gateway(&self, context: runtime::Context, needs: Vec<Needs>) -> anyhow::Result<()> {
+        let section = self.config.gateway.as_ref().context("the configuration has no [gateway]")?;
+        let tenants = tenants(&self.config)?;
+        let listener = TcpListener::bind(section.listen).await.with_context(|| {
+            format!(
+                "listening on {}: is another Paramedic running? gateway.listen in the configuration says where",
+                section.listen
+            )
+        })?;
+        let keeper = BallotKeeper { directories: tenants.directories(), key: signing_key(section.signing_key.reveal())? };
+        let (intake, worker) = context.bus.intake();
+        let (store, life) = (context.store.clone(), self.life.clone());
+        let ballots = runtime::start(context, keeper, runtime::NoEffects);
+        let replies = gateway::Replies::new(life.clone()).context("setting up the way back to people who click")?;
+        let parts = gateway::Parts { tenants, intake, ballots, store, replies };
+        let router = gateway::router(parts).merge(runtime::health::router(needs));
+        // It ends when the last request has let go of its intake: after the listener.
+        life.spawn("intake", async move {
+            worker.run().await;
+            Ok(())
+        });
+        life.spawn("gateway", gateway::serve(router, listener, self.life.clone()));
+        Ok(())
+    }
+
+    async fn start_connectors(&self) -> anyhow::Result<()> {
+        let section = self.config.connectors.as_ref().context("the configuration has no [connectors]")?.clone();
+        let listener = TcpListener::bind(section.listen).await.with_context(|| format!("listening on {}", section.listen))?;
+        let stop = CancellationToken::new();
+        let router = connectors(section, &stop)?;
+        let life = self.life.clone();
+        self.life.spawn("connectors", async move {
+            let stopping = async move {
+                life.stopping().await;
+                stop.cancel();
+            };
+            Ok(axum::serve(listener, router).with_graceful_shutdown(stopping).await?)
+        });
+        Ok(())
+    }
+
+    async fn diagnostics(&self) -> anyhow::Result<diagnostics::Config> {
+        let mut config = diagnostics::Config::default();
+        for (id, tenant) in &self.config.tenants {
+            let sources = diagnostics::collect::Sources {
+                kubernetes: kubernetes(tenant, Role::Diagnostics).await?,
+                prometheus: prometheus(tenant)?,
+            };
+            config.tenants.insert(id.clone(), sources);
+        }
+        Ok(config)
+    }
+
+    fn communication(&self) -> anyhow::Result<communication::Config> {
+        let channels = |tenant: &Tenant| communication::Channels {
+            slack_channel: tenant.slack.as_ref().map(|slack| slack.channel.clone()),
+            jira: tenant.jira.clone(),
+        };
+        let section = self.config.communication.as_ref().context("the configuration has no [communication]")?;
+        Ok(communication::Config {
+            connectors: section.connectors.clone(),
+            token: section.token.clone(),
+            tenants: self.config.tenants.iter().map(|(id, tenant)| (id.clone(), channels(tenant))).collect(),
+        })
+    }
+
+    async fn remediation(&self) -> anyhow::Result<remediation::Config> {
+        let section = self.config.remediation.as_ref().context("the configuration has no [remediation]")?;
+        let mut tenants = std::collections::BTreeMap::new();
+        for (id, tenant) in &self.config.tenants {
+            let directory = tenant.people.iter().map(|person| (person.id.clone(), person.groups.clone())).collect();
+            let rules = Rules { policy: tenant.policy.clone(), directory };
+            let kubernetes = kubernetes(tenant, Role::Remediation).await?;
+            let tenant = remediation::Tenant { rules, kubernetes, prometheus: prometheus(tenant)? };
+            tenants.insert(id.clone(), tenant);
+        }
+        let runbooks = runbooks(&self.base, section)?;
+        Ok(remediation::Config { runbooks, gateway_key: public_key(&section.gateway_public_key)?, tenants })
+    }
+}
+
+/// The runbooks that a configuration in `base` names.
+pub(crate) fn runbooks(base: &Path, section: &Remediation) -> anyhow::Result<Vec<Runbook>> {
+    match &section.runbooks {
+        Some(folder) => crate::runbooks::read(&base.join(folder)).context("remediation.runbooks"),
+        None => crate::runbooks::built_in(),
+    }
+}
+
+/// The MCP servers that are configured.
+pub(crate) fn connectors(section: Connectors, stop: &CancellationToken) -> anyhow::Result<axum::Router> {
+    let config = connectors::Config { surface: section.surface, slack: section.slack, jira: section.jira };
+    let join = |span: &tracing::Span, traceparent: &str| runtime::telemetry::continue_trace(span, Some(traceparent));
+    connectors::router(config, stop, Some(join)).context("connectors")
+}
+
+/// The tenants whose alerts come to the gateway.
+pub(crate) fn tenants(config: &Config) -> anyhow::Result<Tenants> {
+    let edges = config.tenants.iter().filter_map(|(id, tenant)| Some((id.clone(), edge(tenant)?))).collect();
+    Ok(Tenants::new(edges)?)
+}
+
+/// What the gateway needs of a tenant; none for one whose alerts do not come here.
+fn edge(tenant: &Tenant) -> Option<TenantEdge> {
+    Some(TenantEdge {
+        webhook_token: tenant.webhook_token.clone()?,
+        correlation: tenant.correlation.clone(),
+        slack: tenant.slack.as_ref().and_then(|slack| slack.interactions.clone()),
+        people: tenant.people.clone(),
+    })
+}
+
+async fn kubernetes(tenant: &Tenant, role: Role) -> anyhow::Result<Option<Kubernetes>> {
+    match tenant.kubernetes_of(role) {
+        Some(config) => Ok(Some(Kubernetes::connect(config).await?)),
+        None => Ok(None),
+    }
+}
+
+/// The tenant's Prometheus; nothing is asked of it yet.
+pub(crate) fn prometheus(tenant: &Tenant) -> anyhow::Result<Option<Prometheus>> {
+    Ok(tenant.prometheus.as_ref().map(Prometheus::connect).transpose()?)
+}
+
+/// The gateway's key from its seed in hex.
+pub(crate) fn signing_key(seed: &str) -> anyhow::Result<SigningKey> {
+    let Ok(Ok(seed)) = hex::decode(seed.trim()).map(<[u8; 32]>::try_from) else {
+        bail!("gateway.signing_key must be 64 hex digits: 32 random bytes, such as `openssl rand -hex 32` prints");
+    };
+    Ok(SigningKey::from_bytes(&seed))
+}
+
+/// The gateway's public key from hex.
+pub(crate) fn public_key(text: &str) -> anyhow::Result<VerifyingKey> {
+    let Ok(Ok(bytes)) = hex::decode(text.trim()).map(<[u8; 32]>::try_from) else {
+        bail!("remediation.gateway_public_key must be 64 hex digits; `paramedic config public-key` prints it");
+    };
+    VerifyingKey::from_bytes(&bytes).context("remediation.gateway_public_key is no Ed25519 key")
+}
