@@ -1,0 +1,23 @@
+//! The whole pipeline on real parts: what is promised, each as a test.
+
+mod alerting;
+mod answers;
+#[cfg(test)]
+mod audit;
+mod change;
+#[cfg(test)]
+mod forged;
+mod kills;
+#[cfg(test)]
+mod manifests;
+mod outage;
+mod pipeline;
+#[cfg(test)]
+mod private;
+#[cfg(test)]
+mod rbac;
+#[cfg(test)]
+mod story;
+#[cfg(test)]
+mod tidy;
+mod trace;

@@ -1,0 +1,280 @@
+//! One whole Paramedic on real parts: NATS with its users, Postgres, a Kubernetes API with the shop on it, Prometheus, Alertmanager,
+//! stand-ins for Slack and Jira, and the program itself as a process that can be killed.
+//!
+//! It waits for conditions with deadlines and never for time to pass. When a test fails, the program's log is shown.
+
+mod bus_users;
+mod checks;
+mod configuration;
+mod people;
+mod process;
+mod sources;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::Api;
+use kube::api::PostParams;
+use local::shop::{self, DEPLOYMENT, Shop};
+use serde_json::json;
+use testkit::fakes::jira::{JiraFake, JiraOptions};
+use testkit::fakes::slack::{SlackFake, SlackOptions};
+use testkit::{Alertmanager, Cluster, Folder, Nats, Prometheus, Suite};
+
+pub(crate) use bus_users::Rogue;
+pub(crate) use checks::Ending;
+pub(crate) use configuration::{TENANT, Who, signing_key};
+pub(crate) use people::{APPROVE, REJECT, Waiting};
+pub(crate) use process::Process;
+
+/// Far longer than any step takes, on a machine that compiles at the same time.
+pub(crate) const SOON: Duration = Duration::from_mins(1);
+
+/// What differs between tests.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    /// Whether Slack and Jira are configured.
+    pub(crate) channels: bool,
+    /// Whether Postgres is the test's own, to be restarted.
+    pub(crate) private_postgres: bool,
+    /// How many people must say yes.
+    pub(crate) approvers: u8,
+    /// When a plan expires, in seconds.
+    pub(crate) expires_s: u32,
+    /// When people are reminded, in seconds.
+    pub(crate) remind_s: u32,
+    /// When a change that did not help is taken back, in seconds.
+    pub(crate) verify_deadline_s: u32,
+    /// The Alertmanagers that notify, by version; the shop's Prometheus tells all of them.
+    pub(crate) alertmanagers: Vec<Option<Suite>>,
+    /// Namespaces with a shop in each; without any there is no Prometheus either.
+    pub(crate) shops: usize,
+    /// What runs in them at first.
+    pub(crate) image: &'static str,
+    /// Where traces go.
+    pub(crate) otlp: Option<String>,
+    /// What is logged.
+    pub(crate) log: &'static str,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            channels: true,
+            private_postgres: false,
+            approvers: 1,
+            expires_s: 600,
+            remind_s: 300,
+            verify_deadline_s: 60,
+            alertmanagers: vec![None],
+            shops: 1,
+            image: GOOD,
+            otlp: None,
+            log: "info,runtime=debug,rmcp=warn",
+        }
+    }
+}
+
+/// A revision without errors.
+pub(crate) const GOOD: &str = "shop:v1";
+/// A revision with errors.
+pub(crate) const BAD: &str = "shop:v2-err30";
+
+/// Where the rows are.
+enum Postgres {
+    Shared(testkit::Database),
+    Private(testkit::PrivatePostgres),
+}
+
+impl Postgres {
+    async fn start(is_private: bool) -> Result<Self> {
+        if is_private {
+            return Ok(Self::Private(testkit::private_postgres().await?));
+        }
+        Ok(Self::Shared(testkit::postgres_database().await?))
+    }
+
+    fn url(&self) -> String {
+        match self {
+            Self::Shared(database) => database.url.clone(),
+            Self::Private(server) => server.url(),
+        }
+    }
+}
+
+/// A running pipeline and the world around it.
+pub(crate) struct Pipeline {
+    /// The bus.
+    pub(crate) nats: Nats,
+    postgres: Postgres,
+    /// The Kubernetes API.
+    pub(crate) cluster: Cluster,
+    /// Where the shops are.
+    pub(crate) namespaces: Vec<String>,
+    _shop: Option<Shop>,
+    _prometheus: Option<Prometheus>,
+    /// Who notifies.
+    pub(crate) alertmanagers: Vec<Alertmanager>,
+    /// The chat.
+    pub(crate) slack: SlackFake,
+    /// The tracker.
+    pub(crate) jira: JiraFake,
+    /// The program.
+    pub(crate) process: Process,
+    /// How often the test itself changed each shop's spec; whatever the generation counts above is Paramedic's doing.
+    releases: Mutex<BTreeMap<String, i64>>,
+    options: Options,
+    _home: Folder,
+}
+
+impl Pipeline {
+    /// With one shop, well and watched.
+    pub(crate) async fn start() -> Result<Box<Self>> {
+        Self::with(Options::default()).await
+    }
+
+    /// Starts everything; returns when the program is ready and the shop is well.
+    pub(crate) async fn with(options: Options) -> Result<Box<Self>> {
+        Box::pin(Self::build(options)).await
+    }
+
+    async fn build(options: Options) -> Result<Box<Self>> {
+        let home = Folder::new()?;
+        let jira_options = JiraOptions::default();
+        let slack_options = SlackOptions { posts_per_second: 50.0, ..SlackOptions::default() };
+        let port = configuration::free_port()?;
+        let (slack, jira, cluster, postgres) = tokio::try_join!(
+            SlackFake::start(slack_options),
+            JiraFake::start(jira_options),
+            testkit::kubernetes(),
+            Postgres::start(options.private_postgres),
+        )?;
+        let gateway = format!("http://127.0.0.1:{port}");
+        let alertmanagers = sources::alertmanagers(&options.alertmanagers, &gateway).await?;
+        let (namespaces, shop) = sources::shops(&cluster, &options).await?;
+        let prometheus = match &shop {
+            Some(shop) => Some(sources::prometheus(shop, &alertmanagers).await?),
+            None => None,
+        };
+        let prometheus_url = prometheus.as_ref().map(Prometheus::url);
+        let places = configuration::Places {
+            slack: &slack,
+            jira: &jira,
+            kubeconfig: &cluster.kubeconfig,
+            prometheus: prometheus_url,
+            port,
+        };
+        configuration::write(home.path(), &options, &places)?;
+        let nats = testkit::nats(&process::nats_users(home.path()).await?).await?;
+        let process = Process::start(home.path(), gateway, nats.url(), postgres.url()).await?;
+        let releases = Mutex::new(namespaces.iter().map(|namespace| (namespace.clone(), 1)).collect());
+        Ok(Box::new(Self {
+            nats,
+            postgres,
+            cluster,
+            namespaces,
+            _shop: shop,
+            _prometheus: prometheus,
+            alertmanagers,
+            slack,
+            jira,
+            process,
+            releases,
+            options,
+            _home: home,
+        }))
+    }
+
+    /// The only shop's namespace, or the first one's.
+    pub(crate) fn namespace(&self) -> Result<&str> {
+        self.namespaces.first().map(String::as_str).context("this pipeline has no shop")
+    }
+
+    /// Somebody releases an image in the shop.
+    pub(crate) async fn release(&self, namespace: &str, image: &str) -> Result<()> {
+        shop::set_image(&self.cluster.client, namespace, image).await?;
+        let mut releases = self.releases.lock().unwrap_or_else(PoisonError::into_inner);
+        *releases.entry(namespace.to_owned()).or_default() += 1;
+        Ok(())
+    }
+
+    /// The shop breaks.
+    pub(crate) async fn break_shop(&self) -> Result<()> {
+        self.release(self.namespace()?, BAD).await
+    }
+
+    /// Deploys another image of the same service beside the shop's own, under another name.
+    pub(crate) async fn deploy_beside(&self, name: &str, image: &str) -> Result<()> {
+        let namespace = self.namespace()?;
+        let labels = json!({ "app": name, "service": DEPLOYMENT });
+        let deployment = json!({
+            "metadata": { "name": name, "labels": labels },
+            "spec": {
+                "replicas": 1,
+                "selector": { "matchLabels": { "app": name } },
+                "template": {
+                    "metadata": { "labels": labels },
+                    "spec": { "containers": [{ "name": name, "image": image }] },
+                },
+            },
+        });
+        let deployments = Api::<Deployment>::namespaced(self.cluster.client.clone(), namespace);
+        deployments.create(&PostParams::default(), &serde_json::from_value(deployment)?).await?;
+        sources::rolled_out(&self.cluster, namespace, name).await
+    }
+
+    /// The Deployment as the API has it.
+    pub(crate) async fn deployment(&self, namespace: &str) -> Result<Deployment> {
+        Ok(Api::<Deployment>::namespaced(self.cluster.client.clone(), namespace).get(DEPLOYMENT).await?)
+    }
+
+    /// The image that the Deployment asks for.
+    pub(crate) async fn image(&self, namespace: &str) -> Result<String> {
+        let deployment = self.deployment(namespace).await?;
+        let containers = deployment.spec.template.spec.context("a pod spec")?.containers;
+        containers.into_iter().next().and_then(|container| container.image).context("a container with an image")
+    }
+
+    /// How often Paramedic changed the shop's spec.
+    pub(crate) async fn changes(&self, namespace: &str) -> Result<i64> {
+        let generation = self.deployment(namespace).await?.metadata.generation.context("a generation")?;
+        let releases = self.releases.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(generation - releases.get(namespace).copied().unwrap_or_default())
+    }
+
+    /// Takes the bus down and starts it again, on the same port and store.
+    pub(crate) async fn restart_nats(&mut self) -> Result<()> {
+        self.nats.server().restart().await.context("restarting NATS")
+    }
+
+    /// Takes the bus down.
+    pub(crate) async fn stop_nats(&mut self) -> Result<()> {
+        self.nats.server().stop().await.context("stopping NATS")
+    }
+
+    /// Takes the private Postgres down and starts it again.
+    pub(crate) async fn restart_postgres(&mut self) -> Result<()> {
+        let Postgres::Private(server) = &mut self.postgres else { anyhow::bail!("only a private Postgres may be restarted") };
+        server.server().restart().await.context("restarting Postgres")
+    }
+}
+
+/// Waits until `look` succeeds; what it said last is told if it never does.
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    let mut last = None;
+    let found = testkit::eventually(what, SOON, async || match look().await {
+        Ok(found) => Some(found),
+        Err(error) => {
+            last = Some(error);
+            None
+        }
+    });
+    let found = found.await;
+    match (found, last) {
+        (Err(late), Some(last)) => Err(last.context(late.to_string())),
+        (found, _) => found,
+    }
+}

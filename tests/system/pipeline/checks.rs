@@ -1,0 +1,146 @@
+//! How every story must end: nothing owed, nothing lost, nothing twice, and the record whole.
+
+use anyhow::{Context as _, Result, ensure};
+use async_nats::jetstream;
+use futures::TryStreamExt as _;
+use incident::fact::What;
+use incident::task::Role;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+use super::{Pipeline, TENANT, until};
+
+/// The annotation that marks a change as made by a plan.
+const PLAN: &str = "paramedic.dev/plan";
+/// The annotation that marks it as taken back.
+const UNDONE: &str = "paramedic.dev/undone";
+const DEAD: &str = "DEAD";
+
+/// What must have happened outside, in all, by the end of a test.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ending {
+    /// Incidents, each with one card and one issue where Slack and Jira are configured.
+    pub(crate) incidents: usize,
+    /// Rollbacks.
+    pub(crate) rollbacks: usize,
+    /// Of these, taken back.
+    pub(crate) undone: usize,
+    /// Dead letters.
+    pub(crate) dead: u64,
+}
+
+impl Ending {
+    /// One incident, one rollback.
+    pub(crate) const REPAIRED: Self = Self { incidents: 1, rollbacks: 1, undone: 0, dead: 0 };
+    /// One incident, and nothing changed.
+    pub(crate) const UNTOUCHED: Self = Self { incidents: 1, rollbacks: 0, undone: 0, dead: 0 };
+}
+
+impl Pipeline {
+    /// Waits until all work is done, checks what came of it, and stops the program.
+    pub(crate) async fn settled(mut self: Box<Self>, ending: Ending) -> Result<()> {
+        until("an end of all work", async || {
+            self.owes_nothing().await?;
+            self.queues_are_empty(ending.dead).await
+        })
+        .await?;
+        self.nothing_twice(ending).await?;
+        self.process.administers(&["audit", "verify", "--tenant", TENANT]).await?;
+        self.process.stop().await
+    }
+
+    /// No outbox holds a row.
+    async fn owes_nothing(&self) -> Result<()> {
+        let mut connection = PgConnection::connect(&self.postgres.url()).await?;
+        for role in Role::ALL.iter().filter(|role| **role != Role::Connectors) {
+            // The name of a role is one of ours.
+            let query = AssertSqlSafe(format!("select count(*), min(id) from {role}.outbox"));
+            let (owed, first): (i64, Option<String>) = sqlx::query_as(query).fetch_one(&mut connection).await?;
+            ensure!(owed == 0, "{role} still owes {owed}, such as {first:?}");
+        }
+        Ok(connection.close().await?)
+    }
+
+    /// No consumer has anything before it, and as many letters are dead as should be.
+    async fn queues_are_empty(&self, dead: u64) -> Result<()> {
+        let context = jetstream::new(self.admin().await?);
+        let mut streams = context.streams();
+        while let Some(stream) = streams.try_next().await? {
+            let name = stream.config.name;
+            if name == DEAD {
+                ensure!(stream.state.messages == dead, "{} dead letters, not {dead}", stream.state.messages);
+            }
+            let mut consumers = context.get_stream(&name).await?.consumers();
+            while let Some(consumer) = consumers.try_next().await? {
+                let (pending, unacknowledged) = (consumer.num_pending, consumer.num_ack_pending);
+                ensure!(pending == 0 && unacknowledged == 0, "{name}/{}: {pending} and {unacknowledged}", consumer.name);
+            }
+        }
+        Ok(())
+    }
+
+    async fn nothing_twice(&self, ending: Ending) -> Result<()> {
+        let incidents = self.incidents().await?;
+        ensure!(incidents.len() == ending.incidents, "{} incidents: {incidents:?}", incidents.len());
+        let mut facts = Vec::new();
+        for incident in &incidents {
+            facts.extend(self.facts(&incident.id).await?);
+        }
+        let executed: Vec<_> = facts.iter().filter(|what| matches!(what, What::Executed { .. })).collect();
+        let undone: Vec<_> = facts.iter().filter(|what| matches!(what, What::Undone { .. })).collect();
+        ensure!(executed.len() == ending.rollbacks, "{executed:?}");
+        ensure!(undone.len() == ending.undone, "{undone:?}");
+        self.cluster_agrees(&facts, ending).await?;
+        self.told_once(&facts, ending)
+    }
+
+    /// The Deployments changed as often as the record says, and carry its plans.
+    async fn cluster_agrees(&self, facts: &[What], ending: Ending) -> Result<()> {
+        let (mut changes, mut plans, mut taken_back) = (0, Vec::new(), Vec::new());
+        for namespace in &self.namespaces {
+            changes += self.changes(namespace).await?;
+            let mut annotations = self.deployment(namespace).await?.metadata.annotations.unwrap_or_default();
+            plans.extend(annotations.remove(PLAN));
+            taken_back.extend(annotations.remove(UNDONE));
+        }
+        let expected = i64::try_from(ending.rollbacks + ending.undone)?;
+        ensure!(changes == expected, "the specs were changed {changes} times, not {expected}");
+        let mut recorded: Vec<String> = facts.iter().filter_map(executed).collect();
+        recorded.sort();
+        plans.sort();
+        ensure!(plans == recorded, "the Deployments carry {plans:?}, the record says {recorded:?}");
+        ensure!(taken_back.len() == ending.undone, "taken back: {taken_back:?}");
+        Ok(())
+    }
+
+    /// One card and one issue an incident, and no line of a thread twice for one bulletin.
+    fn told_once(&self, facts: &[What], ending: Ending) -> Result<()> {
+        if !self.options.channels {
+            return Ok(());
+        }
+        let messages = self.slack.messages();
+        let cards: Vec<&str> = messages.iter().filter(|m| m.thread_ts.is_none()).map(|m| m.text.as_str()).collect();
+        ensure!(cards.len() == ending.incidents, "cards: {cards:?}");
+        let issues: Vec<String> =
+            self.jira.issues().into_iter().map(|issue| format!("{} {}", issue.key, issue.summary)).collect();
+        ensure!(issues.len() == ending.incidents, "issues: {issues:?}");
+        let told: Vec<&What> =
+            facts.iter().filter(|what| matches!(what, What::Told { place, .. } if place.starts_with("Slack"))).collect();
+        let texts: Vec<String> = messages.iter().map(|message| format!("{:?} {}", message.thread_ts, message.text)).collect();
+        ensure!(messages.len() == told.len(), "the channel has {texts:#?}, but the record has {told:#?}");
+        Ok(())
+    }
+
+    /// The bus, as its administrator.
+    pub(crate) async fn admin(&self) -> Result<async_nats::Client> {
+        let password = super::configuration::password("admin");
+        let options = async_nats::ConnectOptions::with_user_and_password("admin".to_owned(), password);
+        options.connect(self.nats.url()).await.context("connecting to NATS as administrator")
+    }
+}
+
+fn executed(what: &What) -> Option<String> {
+    match what {
+        What::Executed { digest, .. } => Some(digest.0.clone()),
+        _ => None,
+    }
+}
