@@ -29,9 +29,7 @@ async fn a_target_that_changed_is_refused_and_proposed_anew() -> Result<()> {
         .await?;
     let second = pipeline.waiting(std::slice::from_ref(&first.approval)).await?;
     ensure!(second.digest != first.digest && second.plan.task != first.plan.task, "{second:?}");
-    let diagnoses = |facts: &[What]| facts.iter().filter(|what| matches!(what, What::Diagnosed { .. })).count();
-    let incident = pipeline.incident().await?;
-    ensure!(diagnoses(&pipeline.facts(&incident.id).await?) == 2, "the new plan rests on a diagnosis of what runs now");
+    pipeline.recorded("a diagnosis of what runs now", 2, |what| matches!(what, What::Diagnosed { .. })).await?;
     ensure!(second.plan.headline().ends_with("from revision 3 to 1"), "the fix did not help, the one before is bad: {second:?}");
     ensure!(pipeline.image(pipeline.namespace()?).await? == "shop:v3-err40", "nothing was changed");
 

@@ -51,6 +51,8 @@ pub enum Rule {
     WithinSixHours,
     /// Within a day.
     WithinDay,
+    /// By the clocks, the change came a little after the trouble began.
+    AfterByTheClocks,
     /// The alert's expression left its usual range after the change.
     ExpressionWorsened,
     /// The alert's expression is where it always was.
@@ -88,6 +90,9 @@ impl Rule {
             Self::WithinSixHours => 10,
             // Nightly jobs meet the new code.
             Self::WithinDay => 5,
+            // The clocks would have to be wrong. It outweighs that pods of a fix which is still rolled out are not ready yet, and
+            // leaves a lone change suspected where what people feel got worse with it.
+            Self::AfterByTheClocks => -20,
             // What people feel got worse after the change: the strongest single sign besides the change itself.
             Self::ExpressionWorsened => 25,
             // The alert fires on what was so before the change as well.
@@ -287,7 +292,13 @@ fn suspect<'a>(
         return Err(format!("revision {revision} came after the trouble began ({late})"));
     };
     let mut contributions = vec![what_changed(id, change)];
+    let came_first = change.changed_at <= onset.at;
     contributions.push(when(id, change, onset)?);
+    if !came_first {
+        let after = span(change.changed_at - onset.at);
+        let text = format!("by the clocks, came {after} after the trouble behind {} began", onset.alert.name());
+        contributions.push(Contribution { rule: Rule::AfterByTheClocks, cites: vec![id.to_owned()], text });
+    }
     contributions.extend(expression(onset));
     contributions.extend(pods(revision, previous_revision, evidence));
     contributions.extend(warnings(evidence));
@@ -295,7 +306,6 @@ fn suspect<'a>(
         let text = format!("puts the template of revision {earlier} back");
         contributions.push(Contribution { rule: Rule::RestoredEarlier, cites: vec![id.to_owned()], text });
     }
-    let came_first = change.changed_at <= onset.at;
     Ok(Suspicion { cite: id, change, previous_revision, came_first, contributions })
 }
 
@@ -319,7 +329,8 @@ fn when(id: &str, change: &RevisionChange, onset: &Onset<'_>) -> Result<Contribu
     };
     let mut cites = vec![id.to_owned()];
     cites.extend(onset.expression.filter(|(_, e)| e.changed_at.is_some()).map(|(id, _)| id.to_owned()));
-    let text = format!("came {} before the trouble behind {} began", span(gap), onset.alert.name());
+    let before = if gap.is_zero() { "at about the time at which".to_owned() } else { format!("{} before", span(gap)) };
+    let text = format!("came {before} the trouble behind {} began", onset.alert.name());
     Ok(Contribution { rule, cites, text })
 }
 

@@ -138,6 +138,17 @@ impl Pipeline {
         .await
     }
 
+    /// Waits until the only incident's record has just so many such facts: the ledger writes a little after what it tells of.
+    pub(crate) async fn recorded(&self, what: &str, times: usize, is_one: impl Fn(&What) -> bool) -> Result<()> {
+        until(what, async || {
+            let facts = self.facts(&self.incident().await?.id).await?;
+            let found = facts.iter().filter(|what| is_one(what)).count();
+            ensure!(found == times, "{found} times, not {times}: {facts:?}");
+            Ok(())
+        })
+        .await
+    }
+
     /// Waits until an answer of this person is recorded as refused, for this reason.
     pub(crate) async fn refusal(&self, of: &str, reason: &str) -> Result<()> {
         self.fact(&format!("the refusal of {of}'s answer ({reason})"), |what| match what {
