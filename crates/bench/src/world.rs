@@ -164,7 +164,7 @@ async fn prometheus(dir: &Path, environment: &Environment, ratios: Ratios) -> Re
 async fn break_all(client: &Client, names: &[String], ratios: &Ratios) -> Result<()> {
     note(&format!("path: rolling out {} Deployments twice", names.len()));
     let deployments = Api::<Deployment>::namespaced(client.clone(), NAMESPACE);
-    let apply = async |image: &'static str| -> Result<()> {
+    let apply = async |image: &'static str, ratio: f64| -> Result<()> {
         let params = PatchParams::apply("bench").force();
         let patches = names.iter().map(|name| {
             let deployment = Patch::Apply(deployment(name, image));
@@ -172,14 +172,13 @@ async fn break_all(client: &Client, names: &[String], ratios: &Ratios) -> Result
             async move { deployments.patch(name, params, &deployment).await }
         });
         try_join_all(patches).await.context("applying a Deployment")?;
+        ratios.set_all(names, ratio);
         rolled_out(&deployments, names.len()).await
     };
-    ratios.set_all(names, RATIO_GOOD);
-    apply(GOOD).await?;
+    apply(GOOD, RATIO_GOOD).await?;
     // Values of before must be there for the time that was waited.
     tokio::time::sleep(SCRAPED_FOR).await;
-    ratios.set_all(names, RATIO_BAD);
-    apply(BAD).await
+    apply(BAD, RATIO_BAD).await
 }
 
 fn deployment(name: &str, image: &str) -> Value {

@@ -92,7 +92,7 @@ impl Rule {
             Self::WithinDay => 5,
             // The clocks would have to be wrong. It outweighs that pods of a fix which is still rolled out are not ready yet, and
             // leaves a lone change suspected where what people feel got worse with it.
-            Self::AfterByTheClocks => -20,
+            Self::AfterByTheClocks => -15,
             // What people feel got worse after the change: the strongest single sign besides the change itself.
             Self::ExpressionWorsened => 25,
             // The alert fires on what was so before the change as well.

@@ -103,7 +103,7 @@ fn each_story_has_its_verdict() {
     check("a week later, pods crash", vec![change(600_000), worse(Some(-60)), crash(), pods_of(6, 3, &[])], None);
     check("a change after the trouble", vec![change(60), worse(Some(-600))], None);
     check("a change after the alert", vec![change(-120), worse(None)], None);
-    check("clocks that differ a little", vec![change(40), worse(Some(-60))], Some(55));
+    check("clocks that differ a little", vec![change(40), worse(Some(-60))], Some(60));
     check("the expression is as ever", vec![change(120), worse(None)], None);
     check(
         "both revisions cannot pull",
