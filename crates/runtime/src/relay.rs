@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
+use futures::StreamExt as _;
+use futures::stream::FuturesOrdered;
 use incident::agent::{Agent, Failure, Locator};
 use incident::handling::{Answer, Input};
 use store::{Lease, OutboxRow, Owed};
@@ -17,6 +19,10 @@ use crate::{clock, metrics, telemetry};
 
 /// Messages published together.
 const PUBLISH_MAX: usize = 128;
+/// Batches on their way at once; past that, rows wait and go together.
+const BATCHES_MAX: usize = 8;
+/// Between two removals of published rows: much shorter than a lease, after which they would be sent again.
+const FORGET_EVERY: Duration = Duration::from_millis(100);
 /// Effects under way at once: providers and API servers are shared with others.
 pub(crate) const EFFECTS_MAX: usize = 32;
 /// One try takes no longer: far above what any performer allows itself, so that one that hangs does not keep its place for ever.
@@ -28,23 +34,42 @@ const BACKOFF_MAX: Duration = Duration::from_mins(1);
 /// Between two renewals of the leases of effects that take their time, as a part of the lease.
 const RENEWALS_PER_LEASE: u32 = 3;
 
-/// Publishes rows, in order, until the process stops.
+/// Publishes rows until the process stops: sends them in order, and while the bus writes some it gets the next. What was published
+/// leaves the outbox a little later, many rows at once, because nobody waits for that.
 pub(crate) async fn publish<A: Agent>(core: Arc<Core<A>>, mut rows: mpsc::Receiver<Vec<OutboxRow>>) -> anyhow::Result<()> {
+    let mut under_way = FuturesOrdered::new();
+    let mut published: Vec<Lease> = Vec::new();
+    let mut forget = tokio::time::interval(FORGET_EVERY);
+    forget.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        let first = tokio::select! {
-            rows = rows.recv() => rows,
-            () = core.life.stopping() => None,
-        };
-        let Some(mut batch) = first else { return Ok(()) };
-        while batch.len() < PUBLISH_MAX {
-            let Ok(mut more) = rows.try_recv() else { break };
-            batch.append(&mut more);
+        tokio::select! {
+            biased;
+            () = core.life.stopping() => break,
+            _ = forget.tick(), if !published.is_empty() => delete_published(&core, std::mem::take(&mut published)).await,
+            Some(done) = under_way.next() => {
+                if published.is_empty() {
+                    forget.reset();
+                }
+                published.extend(done);
+            }
+            Some(mut batch) = rows.recv(), if under_way.len() < BATCHES_MAX => {
+                while batch.len() < PUBLISH_MAX {
+                    let Ok(mut more) = rows.try_recv() else { break };
+                    batch.append(&mut more);
+                }
+                under_way.push_back(publish_batch(&core, batch));
+            }
         }
-        publish_batch(&core, batch).await;
     }
+    while let Some(done) = under_way.next().await {
+        published.extend(done);
+    }
+    delete_published(&core, published).await;
+    Ok(())
 }
 
-async fn publish_batch<A: Agent>(core: &Core<A>, rows: Vec<OutboxRow>) {
+/// Publishes these; answers with those that the bus has on disk.
+async fn publish_batch<A: Agent>(core: &Core<A>, rows: Vec<OutboxRow>) -> Vec<Lease> {
     let role = core.role.as_str();
     let mut leases = Vec::with_capacity(rows.len());
     let mut publications = Vec::with_capacity(rows.len());
@@ -73,8 +98,12 @@ async fn publish_batch<A: Agent>(core: &Core<A>, rows: Vec<OutboxRow>) {
         }
     }
     metrics::PUBLISHED.with_label_values(&[role, "done"]).inc_by(u64::try_from(published.len()).unwrap_or(0));
+    published
+}
+
+async fn delete_published<A: Agent>(core: &Core<A>, published: Vec<Lease>) {
     if let Err(error) = core.store.delete_published(&published).await {
-        let error = chain(&error);
+        let (role, error) = (core.role.as_str(), chain(&error));
         tracing::warn!(role, error, "published messages stay in the outbox; sent again, they change nothing");
     }
 }

@@ -30,6 +30,7 @@ pub(crate) async fn run<A: Agent>(core: Arc<Core<A>>) -> anyhow::Result<()> {
         }
         if sweeps == 0 {
             count(&core).await;
+            core.store.close_idle();
         }
         if let Err(error) = sweep(&core).await {
             let error = chain(&error);
@@ -49,6 +50,9 @@ async fn count<A: Agent>(core: &Core<A>) {
 }
 
 async fn sweep<A: Agent>(core: &Core<A>) -> Result<(), store::StoreError> {
+    if !core.store.is_due(clock::now()).await? {
+        return Ok(());
+    }
     for timer in core.store.claim_timers(ROWS_MAX, core.lease, clock::now()).await? {
         let work = Work {
             tenant: timer.tenant,

@@ -13,7 +13,8 @@ use sqlx::postgres::PgArguments;
 use crate::error::lost_race;
 use crate::load::open_digest;
 use crate::outbox::{OutboxRow, Owed, Publication, lease_end};
-use crate::transaction::{check_id, check_size, named, storable};
+use crate::record::{Append, COMMIT_RECORDS};
+use crate::limits::{check_id, check_size, storable};
 use crate::{Store, StoreError};
 
 /// An input that is handled by a commit, by what it is known to the store.
@@ -91,20 +92,13 @@ impl Store {
     /// If Postgres does not answer; then it may or may not be durable, and loading again tells. If something cannot be stored.
     pub async fn commit<S: Serialize, E: Serialize>(&self, write: &Write<S, E>) -> Result<Outcome, StoreError> {
         let owed = owed(write)?;
-        let query = decision(write, &owed)?;
+        let query = decision(if write.records.is_empty() { COMMIT } else { COMMIT_RECORDS }, write, &owed)?;
+        // One statement is one transaction, and one round trip.
         let committed = if write.records.is_empty() {
-            // One statement is one transaction, and one round trip.
-            named("commit", query.fetch_all(&self.pool)).await
+            self.run("commit", async |c| query.fetch_all(c).await).await
         } else {
-            let append = crate::record::Append::new(&write.tenant, &write.records, write.now)?;
-            named("commit-records", async {
-                let mut transaction = self.pool.begin().await?;
-                let ids = query.fetch_all(&mut *transaction).await?;
-                append.run(&mut transaction).await?;
-                transaction.commit().await?;
-                Ok(ids)
-            })
-            .await
+            let append = Append::new(&write.tenant, &write.records)?;
+            self.run("commit-records", async |c| append.bind(query).fetch_all(c).await).await
         };
         match committed {
             Ok(ids) => Ok(Outcome::Done(owed.into_iter().filter(|row| ids.contains(&row.id)).collect())),
@@ -117,10 +111,10 @@ impl Store {
     }
 }
 
-type Query<'q> = sqlx::query::QueryScalar<'q, sqlx::Postgres, String, PgArguments>;
+pub(crate) type Query<'q> = sqlx::query::QueryScalar<'q, sqlx::Postgres, String, PgArguments>;
 
 /// Binds the decision; the order is that of the function's parameters.
-fn decision<'q, S: Serialize, E>(write: &'q Write<S, E>, owed: &'q [OutboxRow]) -> Result<Query<'q>, StoreError> {
+fn decision<'q, S: Serialize, E>(statement: &'static str, write: &'q Write<S, E>, owed: &'q [OutboxRow]) -> Result<Query<'q>, StoreError> {
     let expected = write.expected.map(i64::try_from).transpose();
     let expected = expected.map_err(|error| unstorable("revision", &error))?;
     let open_key = write.next.as_ref().and_then(|next| next.open_key.as_deref());
@@ -148,7 +142,7 @@ fn decision<'q, S: Serialize, E>(write: &'q Write<S, E>, owed: &'q [OutboxRow]) 
     if let Some(next) = write.next.as_ref().filter(|next| next.id != write.id) {
         return Err(unstorable("entity", &format!("its id is {:?}, the commit's is {:?}", next.id, write.id)));
     }
-    let query = sqlx::query_scalar(COMMIT).bind(write.tenant.as_str()).bind(&write.id).bind(expected).bind(write.now);
+    let query = sqlx::query_scalar(statement).bind(write.tenant.as_str()).bind(&write.id).bind(expected).bind(write.now);
     let query = query.bind(write.next.is_some()).bind(open_key.map(storable)).bind(open_key.map(open_digest)).bind(state);
     let query = query.bind(messages).bind(fired).bind(fired_dues).bind(ended);
     let query = query.bind(write.timers.iter().map(|t| t.name.as_str()).collect::<Vec<_>>());

@@ -1,28 +1,25 @@
 //! Connections of one service: few, bounded in every wait, and reopened by themselves after Postgres was away.
 
 use std::str::FromStr as _;
-use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use incident::task::Role;
-use sqlx::Connection as _;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use tracing::Instrument as _;
 
 use crate::StoreError;
 use crate::migrate::version_needed;
-use crate::transaction::named;
+use crate::pool::Pool;
 
-/// How long a caller waits for a connection, also while Postgres is away: shorter than the bus waits for an answer.
-const ACQUIRE_MAX: Duration = Duration::from_secs(3);
-/// A connection that slept longer than this is tried before use; a busy one is not, which saves a round trip on each commit.
-const IDLE_UNTESTED_MAX: Duration = Duration::from_secs(1);
-/// An idle connection is closed after this.
-const IDLE_MAX: Duration = Duration::from_mins(5);
 /// Our statements take milliseconds; one that takes this long is stuck.
 const STATEMENT_MS_MAX: &str = "5000";
 /// Row locks are held for one commit; waiting longer means a stuck holder.
 const LOCK_MS_MAX: &str = "3000";
 /// A transaction left open by a stuck process must not hold its locks.
 const IDLE_IN_TRANSACTION_MS_MAX: &str = "5000";
+
+const IS_DUE: &str = "
+    select exists (select from timer where due_at <= $1 and lease_until <= $1) or exists (select from outbox where lease_until <= $1)";
 
 /// How to connect. Not printable: the address has a password in it.
 pub struct Options {
@@ -47,7 +44,7 @@ impl Options {
 /// The memory of one service. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pub(crate) pool: PgPool,
+    pool: Pool,
 }
 
 /// What is still to be done.
@@ -74,33 +71,20 @@ impl Store {
                 ("statement_timeout", STATEMENT_MS_MAX),
                 ("lock_timeout", LOCK_MS_MAX),
                 ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_MS_MAX),
+                ("plan_cache_mode", "force_generic_plan"),
             ]);
-        let pool = PgPoolOptions::new()
-            .max_connections(options.connections_max.max(1))
-            .acquire_timeout(ACQUIRE_MAX)
-            .idle_timeout(IDLE_MAX)
-            .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
-                Box::pin(async move {
-                    if meta.idle_for > IDLE_UNTESTED_MAX {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .connect_lazy_with(address);
+        let pool = Pool::open(address, options.connections_max);
         let store = Self { pool };
         store.check_version(options.role).await?;
         Ok(store)
     }
 
     async fn check_version(&self, role: Role) -> Result<(), StoreError> {
-        let there: bool =
-            named("schema-check", sqlx::query_scalar("select to_regclass('migration') is not null").fetch_one(&self.pool))
-                .await?;
+        let there = sqlx::query_scalar("select to_regclass('migration') is not null");
+        let there: bool = self.run("schema-check", async |c| there.fetch_one(c).await).await?;
         let found = if there {
-            named("schema-version", sqlx::query_scalar("select coalesce(max(version), 0) from migration").fetch_one(&self.pool))
-                .await?
+            let version = sqlx::query_scalar("select coalesce(max(version), 0) from migration");
+            self.run("schema-version", async |c| version.fetch_one(c).await).await?
         } else {
             0
         };
@@ -113,7 +97,7 @@ impl Store {
     /// # Errors
     /// If it does not answer.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        named("ping", sqlx::query("select 1").execute(&self.pool)).await.map(drop)
+        self.run("ping", async |c| sqlx::query("select 1").execute(c).await).await.map(drop)
     }
 
     /// Counts what is still to be done, for metrics and for tests that end.
@@ -122,12 +106,31 @@ impl Store {
     /// If Postgres does not answer.
     pub async fn backlog(&self) -> Result<Backlog, StoreError> {
         let query = sqlx::query_as("select (select count(*) from outbox), (select count(*) from timer)");
-        let (outbox, timers): (i64, i64) = named("backlog", query.fetch_one(&self.pool)).await?;
+        let (outbox, timers): (i64, i64) = self.run("backlog", async |c| query.fetch_one(c).await).await?;
         Ok(Backlog { outbox: outbox.unsigned_abs(), timers: timers.unsigned_abs() })
     }
 
-    /// Closes all connections, waiting for those in use.
-    pub async fn close(&self) {
-        self.pool.close().await;
+    /// Whether a timer is due at `now`, or an outbox row free: mostly not, and asking this is cheaper than claiming nothing twice.
+    ///
+    /// # Errors
+    /// If Postgres does not answer.
+    pub async fn is_due(&self, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let query = sqlx::query_scalar(IS_DUE).bind(now);
+        self.run("is-due", async |c| query.fetch_one(c).await).await
+    }
+
+    /// Closes connections that a busy time has left behind.
+    pub fn close_idle(&self) {
+        self.pool.close_idle();
+    }
+
+    /// Runs a transaction under its name, on a connection of its own.
+    pub(crate) async fn run<T>(
+        &self,
+        transaction: &'static str,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, StoreError> {
+        let span = tracing::debug_span!("transaction", transaction);
+        self.pool.run(work).instrument(span).await.map_err(|source| StoreError::Transaction { transaction, source })
     }
 }

@@ -11,7 +11,7 @@ use incident::task::Phase;
 use serde::de::DeserializeOwned;
 
 use crate::outbox::unreadable;
-use crate::transaction::{ROWS_MAX, named};
+use crate::limits::ROWS_MAX;
 use crate::{Store, StoreError};
 
 /// How an incident stands.
@@ -128,7 +128,7 @@ impl Store {
         let (at, incident) = query.after.as_ref().map(|after| (after.opened_at, after.incident.as_str())).unzip();
         let limit = i64::from(query.limit.min(ROWS_MAX));
         let query = sqlx::query_as(INCIDENTS).bind(tenant.as_str()).bind(is_open).bind(at).bind(incident).bind(limit);
-        let rows: Vec<SummaryRow> = named("incidents", query.fetch_all(&self.pool)).await?;
+        let rows: Vec<SummaryRow> = self.run("incidents", async |c| query.fetch_all(c).await).await?;
         rows.into_iter().map(IncidentSummary::try_from).collect()
     }
 
@@ -138,7 +138,7 @@ impl Store {
     /// If Postgres does not answer, or the row cannot be read.
     pub async fn incident(&self, tenant: &TenantId, incident: &IncidentId) -> Result<Option<IncidentSummary>, StoreError> {
         let query = sqlx::query_as(INCIDENT).bind(tenant.as_str()).bind(incident.as_str());
-        let row: Option<SummaryRow> = named("incident", query.fetch_optional(&self.pool)).await?;
+        let row: Option<SummaryRow> = self.run("incident", async |c| query.fetch_optional(c).await).await?;
         row.map(IncidentSummary::try_from).transpose()
     }
 
@@ -156,7 +156,7 @@ impl Store {
         let after = i64::try_from(after).unwrap_or(i64::MAX);
         let query = sqlx::query_as(TIMELINE).bind(tenant.as_str()).bind(incident.as_str());
         let query = query.bind(after).bind(i64::from(limit.min(ROWS_MAX)));
-        let rows: Vec<(i64, String)> = named("timeline", query.fetch_all(&self.pool)).await?;
+        let rows: Vec<(i64, String)> = self.run("timeline", async |c| query.fetch_all(c).await).await?;
         let entry = |(seq, body): (i64, String)| Ok((seq.unsigned_abs(), fact(seq, &body)?));
         rows.into_iter().map(entry).collect()
     }
@@ -168,7 +168,7 @@ impl Store {
     /// If Postgres does not answer, or what it has is no head.
     pub async fn audit_head(&self, tenant: &TenantId) -> Result<Option<Head>, StoreError> {
         let query = sqlx::query_scalar(HEAD).bind(tenant.as_str());
-        let state: Option<String> = named("audit-head", query.fetch_optional(&self.pool)).await?;
+        let state: Option<String> = self.run("audit-head", async |c| query.fetch_optional(c).await).await?;
         let read = |text: String| serde_json::from_str(&text).map_err(|error| unreadable("state", "chain", &error));
         state.map(read).transpose()
     }
@@ -181,7 +181,7 @@ impl Store {
     pub async fn audit_records(&self, tenant: &TenantId, from: u64, limit: u32) -> Result<Vec<Record>, StoreError> {
         let from = i64::try_from(from).unwrap_or(i64::MAX);
         let query = sqlx::query_as(RECORDS).bind(tenant.as_str()).bind(from).bind(i64::from(limit.min(ROWS_MAX)));
-        let rows: Vec<RecordRow> = named("audit-records", query.fetch_all(&self.pool)).await?;
+        let rows: Vec<RecordRow> = self.run("audit-records", async |c| query.fetch_all(c).await).await?;
         rows.into_iter().map(Record::try_from).collect()
     }
 }

@@ -11,12 +11,13 @@ mod commit;
 mod connect;
 mod error;
 mod ledger;
+mod limits;
 mod load;
 mod migrate;
 mod outbox;
+mod pool;
 mod record;
 mod timer;
-mod transaction;
 
 pub use commit::{Handled, Outcome, Write};
 pub use connect::{Backlog, Options, Store};

@@ -6,7 +6,7 @@ use incident::id::{TenantId, fingerprint};
 use serde::de::DeserializeOwned;
 
 use crate::outbox::unreadable;
-use crate::transaction::{ROWS_MAX, named, storable};
+use crate::limits::{ROWS_MAX, storable};
 use crate::{Handled, Store, StoreError};
 
 /// `$2` is the id, or `$3` the digest of the open key. Timers and effects belong to the entity found, or else to the id asked for.
@@ -73,7 +73,7 @@ impl Store {
         }
         let query = sqlx::query_as(LOAD).bind(tenant.as_str()).bind(id).bind(digest);
         let query = query.bind(messages).bind(timers).bind(dues).bind(effects);
-        let row: Row = named("load", query.fetch_one(&self.pool)).await?;
+        let row: Row = self.run("load", async |c| query.fetch_one(c).await).await?;
         let handled = handled(&row, &inputs);
         Ok(Loaded { stored: stored(row)?, handled })
     }
@@ -92,7 +92,7 @@ impl Store {
     ) -> Result<Vec<Stored<S>>, StoreError> {
         type Open = (String, String, i64, String);
         let query = sqlx::query_as(OPEN).bind(tenant.as_str()).bind(storable(after)).bind(i64::from(limit.min(ROWS_MAX)));
-        let rows: Vec<Open> = named("open-entities", query.fetch_all(&self.pool)).await?;
+        let rows: Vec<Open> = self.run("open-entities", async |c| query.fetch_all(c).await).await?;
         let read = |(id, open_key, revision, state): Open| {
             let state = serde_json::from_str(&state).map_err(|error| unreadable("state", &id, &error))?;
             Ok(Stored { entity: Entity { id, open_key: Some(open_key), state }, revision: revision.unsigned_abs() })

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use incident::id::TenantId;
 use serde::de::DeserializeOwned;
 
-use crate::transaction::{ROWS_MAX, named};
+use crate::limits::ROWS_MAX;
 use crate::{Store, StoreError};
 
 /// A message to be published.
@@ -129,7 +129,7 @@ impl Store {
     /// If Postgres does not answer, or a row cannot be read.
     pub async fn claim_outbox(&self, limit: u32, lease: Duration, now: DateTime<Utc>) -> Result<Vec<OutboxRow>, StoreError> {
         let query = sqlx::query_as(CLAIM).bind(now).bind(i64::from(limit.min(ROWS_MAX))).bind(lease_end(now, lease));
-        let mut rows: Vec<Row> = named("claim-outbox", query.fetch_all(&self.pool)).await?;
+        let mut rows: Vec<Row> = self.run("claim-outbox", async |c| query.fetch_all(c).await).await?;
         rows.sort_by_key(|row| row.seq);
         rows.into_iter().map(OutboxRow::try_from).collect()
     }
@@ -147,7 +147,7 @@ impl Store {
         let ids: Vec<&str> = leases.iter().map(|l| l.id.as_str()).collect();
         let attempts: Vec<i32> = leases.iter().map(|l| i32::try_from(l.attempts).unwrap_or(i32::MAX)).collect();
         let query = sqlx::query_as(RENEW).bind(tenants).bind(ids).bind(attempts).bind(until);
-        let held: Vec<(String, String)> = named("renew-outbox", query.fetch_all(&self.pool)).await?;
+        let held: Vec<(String, String)> = self.run("renew-outbox", async |c| query.fetch_all(c).await).await?;
         let is_held = |l: &&Lease| held.iter().any(|(tenant, id)| *tenant == l.tenant.as_str() && *id == l.id);
         Ok(leases.iter().filter(is_held).cloned().collect())
     }
@@ -164,7 +164,7 @@ impl Store {
         let tenants: Vec<&str> = published.iter().map(|l| l.tenant.as_str()).collect();
         let ids: Vec<&str> = published.iter().map(|l| l.id.as_str()).collect();
         let query = sqlx::query(DELETE_PUBLISHED).bind(tenants).bind(ids);
-        Ok(named("delete-published", query.execute(&self.pool)).await?.rows_affected())
+        Ok(self.run("delete-published", async |c| query.execute(c).await).await?.rows_affected())
     }
 }
 

@@ -9,33 +9,37 @@ use incident::id::TenantId;
 use incident::record::Record;
 use incident::task::Phase;
 use serde::Serialize;
-use sqlx::PgConnection;
 
 use crate::StoreError;
-use crate::commit::{document, unstorable};
-use crate::transaction::{check_id, storable};
+use crate::commit::{Query, document, unstorable};
+use crate::limits::{check_id, storable};
 
-const APPEND: &str = "
-    insert into record (tenant, seq, prev_hash, hash, fact_id, incident, at, kind, by_role, body)
-    select $1, r.seq, r.prev_hash, r.hash, r.fact_id, r.incident, r.at, r.kind, r.by_role, r.body::json
-    from unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::text[], $9::text[], $10::text[])
-        as r (seq, prev_hash, hash, fact_id, incident, at, kind, by_role, body)";
-
-/// What comes later in time wins, whatever came first.
-const SUMMARIZE: &str = "
-    insert into incident_summary as s
-        (tenant, incident, title, severity, phase, phase_at, opened_at, closed_at, outcome, updated_at)
-    select $1, c.*, $10
-    from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], $9::text[]) as c
-    on conflict (tenant, incident) do update set
-        title = coalesce(excluded.title, s.title),
-        severity = coalesce(excluded.severity, s.severity),
-        phase = case when excluded.phase_at >= coalesce(s.phase_at, excluded.phase_at) then excluded.phase else s.phase end,
-        phase_at = greatest(excluded.phase_at, s.phase_at),
-        opened_at = coalesce(excluded.opened_at, s.opened_at),
-        closed_at = coalesce(excluded.closed_at, s.closed_at),
-        outcome = coalesce(excluded.outcome, s.outcome),
-        updated_at = greatest(excluded.updated_at, s.updated_at)";
+/// What the commit of any decision does ($1 the tenant, $4 the time), and the records with it. What comes later in time wins in the
+/// summary, whatever came first.
+pub(crate) const COMMIT_RECORDS: &str = "
+    with appended as (
+        insert into record (tenant, seq, prev_hash, hash, fact_id, incident, at, kind, by_role, body)
+        select $1, r.seq, r.prev_hash, r.hash, r.fact_id, r.incident, r.at, r.kind, r.by_role, r.body::json
+        from unnest($22::bigint[], $23::text[], $24::text[], $25::text[], $26::text[], $27::timestamptz[], $28::text[], $29::text[],
+            $30::text[]) as r (seq, prev_hash, hash, fact_id, incident, at, kind, by_role, body)
+    ), summarized as (
+        insert into incident_summary as s
+            (tenant, incident, title, severity, phase, phase_at, opened_at, closed_at, outcome, updated_at)
+        select $1, c.*, $4
+        from unnest($31::text[], $32::text[], $33::text[], $34::text[], $35::timestamptz[], $36::timestamptz[], $37::timestamptz[],
+            $38::text[]) as c
+        on conflict (tenant, incident) do update set
+            title = coalesce(excluded.title, s.title),
+            severity = coalesce(excluded.severity, s.severity),
+            phase = case when excluded.phase_at >= coalesce(s.phase_at, excluded.phase_at) then excluded.phase else s.phase end,
+            phase_at = greatest(excluded.phase_at, s.phase_at),
+            opened_at = coalesce(excluded.opened_at, s.opened_at),
+            closed_at = coalesce(excluded.closed_at, s.closed_at),
+            outcome = coalesce(excluded.outcome, s.outcome),
+            updated_at = greatest(excluded.updated_at, s.updated_at)
+    )
+    select outbox_id from commit_decision(
+        $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
 
 /// What the facts of one incident say about how it stands.
 #[derive(Debug, Default)]
@@ -65,8 +69,6 @@ impl Change {
 
 /// Columns of the records and of the incidents that they change.
 pub(crate) struct Append<'w> {
-    tenant: &'w str,
-    now: DateTime<Utc>,
     records: &'w [Record],
     seqs: Vec<i64>,
     bodies: Vec<String>,
@@ -77,7 +79,7 @@ pub(crate) struct Append<'w> {
 
 impl<'w> Append<'w> {
     /// Prepares the columns.
-    pub(crate) fn new(tenant: &'w TenantId, records: &'w [Record], now: DateTime<Utc>) -> Result<Self, StoreError> {
+    pub(crate) fn new(tenant: &'w TenantId, records: &'w [Record]) -> Result<Self, StoreError> {
         let (mut seqs, mut bodies) = (vec![], vec![]);
         let mut changes: BTreeMap<&str, Change> = BTreeMap::new();
         for record in records {
@@ -94,31 +96,24 @@ impl<'w> Append<'w> {
         let severities = severities.collect::<Result<_, _>>()?;
         let phases = changes.values().map(|c| c.phase.as_ref().map(|(_, phase)| word(phase)).transpose());
         let phases = phases.collect::<Result<_, _>>()?;
-        Ok(Self { tenant: tenant.as_str(), now, records, seqs, bodies, changes, severities, phases })
+        Ok(Self { records, seqs, bodies, changes, severities, phases })
     }
 
-    /// Writes them.
-    pub(crate) async fn run(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    /// Binds them behind the decision.
+    pub(crate) fn bind<'q>(&'q self, decision: Query<'q>) -> Query<'q> {
         let texts = |of: fn(&Record) -> &str| self.records.iter().map(of).collect::<Vec<_>>();
-        let append = sqlx::query(APPEND).bind(self.tenant).bind(&self.seqs);
-        let append = append.bind(texts(|r| &r.previous.0)).bind(texts(|r| &r.hash.0));
-        let append = append.bind(texts(|r| &r.fact.id)).bind(texts(|r| r.fact.incident.as_str()));
-        let append = append.bind(self.records.iter().map(|r| r.fact.at).collect::<Vec<_>>());
-        let append = append.bind(texts(|r| r.fact.what.kind())).bind(texts(|r| r.fact.by.as_str())).bind(&self.bodies);
-        append.execute(&mut *connection).await?;
-        if self.changes.is_empty() {
-            return Ok(());
-        }
+        let query = decision.bind(&self.seqs).bind(texts(|r| &r.previous.0)).bind(texts(|r| &r.hash.0));
+        let query = query.bind(texts(|r| &r.fact.id)).bind(texts(|r| r.fact.incident.as_str()));
+        let query = query.bind(self.records.iter().map(|r| r.fact.at).collect::<Vec<_>>());
+        let query = query.bind(texts(|r| r.fact.what.kind())).bind(texts(|r| r.fact.by.as_str())).bind(&self.bodies);
         let changes = || self.changes.values();
-        let summarize = sqlx::query(SUMMARIZE).bind(self.tenant).bind(self.changes.keys().copied().collect::<Vec<_>>());
-        let summarize = summarize.bind(changes().map(|c| c.opened.as_ref().map(|o| o.1.as_str())).collect::<Vec<_>>());
-        let summarize = summarize.bind(&self.severities).bind(&self.phases);
-        let summarize = summarize.bind(changes().map(|c| c.phase.map(|p| p.0)).collect::<Vec<_>>());
-        let summarize = summarize.bind(changes().map(|c| c.opened.as_ref().map(|o| o.0)).collect::<Vec<_>>());
-        let summarize = summarize.bind(changes().map(|c| c.closed.as_ref().map(|o| o.0)).collect::<Vec<_>>());
-        let summarize = summarize.bind(changes().map(|c| c.closed.as_ref().map(|o| o.1.as_str())).collect::<Vec<_>>());
-        summarize.bind(self.now).execute(connection).await?;
-        Ok(())
+        let query = query.bind(self.changes.keys().copied().collect::<Vec<_>>());
+        let query = query.bind(changes().map(|c| c.opened.as_ref().map(|o| o.1.as_str())).collect::<Vec<_>>());
+        let query = query.bind(&self.severities).bind(&self.phases);
+        let query = query.bind(changes().map(|c| c.phase.map(|p| p.0)).collect::<Vec<_>>());
+        let query = query.bind(changes().map(|c| c.opened.as_ref().map(|o| o.0)).collect::<Vec<_>>());
+        let query = query.bind(changes().map(|c| c.closed.as_ref().map(|o| o.0)).collect::<Vec<_>>());
+        query.bind(changes().map(|c| c.closed.as_ref().map(|o| o.1.as_str())).collect::<Vec<_>>())
     }
 }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use incident::id::TenantId;
 
 use crate::outbox::{lease_end, tenant_of};
-use crate::transaction::{ROWS_MAX, named};
+use crate::limits::ROWS_MAX;
 use crate::{Store, StoreError};
 
 /// A timer that is due. Handling it (with this very due time) removes it.
@@ -43,7 +43,7 @@ impl Store {
     pub async fn claim_timers(&self, limit: u32, lease: Duration, now: DateTime<Utc>) -> Result<Vec<DueTimer>, StoreError> {
         type Row = (String, String, String, DateTime<Utc>, Option<String>);
         let query = sqlx::query_as(CLAIM).bind(now).bind(i64::from(limit.min(ROWS_MAX))).bind(lease_end(now, lease));
-        let mut rows: Vec<Row> = named("claim-timers", query.fetch_all(&self.pool)).await?;
+        let mut rows: Vec<Row> = self.run("claim-timers", async |c| query.fetch_all(c).await).await?;
         rows.sort_by_key(|row| row.3);
         let timer = |(tenant, entity, name, due, trace)| Ok(DueTimer { tenant: tenant_of(tenant)?, entity, name, due, trace });
         rows.into_iter().map(timer).collect()

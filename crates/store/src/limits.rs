@@ -1,9 +1,6 @@
-//! Names for transactions, and the limits of what goes into one.
+//! The limits of what goes into one transaction.
 
 use std::borrow::Cow;
-use std::future::Future;
-
-use tracing::Instrument as _;
 
 use crate::StoreError;
 
@@ -13,15 +10,6 @@ const ID_BYTES_MAX: usize = 800;
 pub(crate) const DOCUMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Rows of one claim or page.
 pub(crate) const ROWS_MAX: u32 = 1000;
-
-/// Runs a transaction under its name.
-pub(crate) async fn named<T>(
-    transaction: &'static str,
-    work: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, StoreError> {
-    let span = tracing::debug_span!("transaction", transaction);
-    work.instrument(span).await.map_err(|source| StoreError::Transaction { transaction, source })
-}
 
 /// Checks what becomes part of a key.
 pub(crate) fn check_id(what: &'static str, id: &str) -> Result<(), StoreError> {
