@@ -13,6 +13,9 @@ use tokio::sync::mpsc;
 use crate::lanes::Work;
 use crate::lifecycle::Lifecycle;
 
+/// Where facts are published.
+const FACTS: &str = "fact.";
+
 pub(crate) struct Core<A: Agent> {
     pub(crate) role: Role,
     pub(crate) agent: A,
@@ -22,7 +25,10 @@ pub(crate) struct Core<A: Agent> {
     /// How long outbox rows and timers stay with this process before another may take them.
     pub(crate) lease: Duration,
     pub(crate) lanes: Vec<mpsc::Sender<Work<A>>>,
-    pub(crate) publications: mpsc::Sender<Vec<OutboxRow>>,
+    /// Messages that somebody waits for.
+    pub(crate) messages: mpsc::Sender<Vec<OutboxRow>>,
+    /// What happened, which nobody waits for.
+    pub(crate) facts: mpsc::Sender<Vec<OutboxRow>>,
     /// With the moment from which their leases count.
     pub(crate) effects: mpsc::Sender<(OutboxRow, Instant)>,
 }
@@ -42,14 +48,23 @@ impl<A: Agent> Core<A> {
 
     /// Hands rows that this process holds to those who do them. If the process stops first, the leases run out.
     pub(crate) async fn relay(&self, rows: Vec<OutboxRow>) {
-        let (publications, effects): (Vec<_>, Vec<_>) =
-            rows.into_iter().partition(|row| matches!(row.owed, Owed::Publication(_)));
-        if !publications.is_empty() {
-            let _ = self.publications.send(publications).await;
+        let (mut messages, mut facts, mut effects) = (vec![], vec![], vec![]);
+        for row in rows {
+            match &row.owed {
+                Owed::Publication(publication) if publication.subject.starts_with(FACTS) => facts.push(row),
+                Owed::Publication(_) => messages.push(row),
+                Owed::Effect { .. } => effects.push(row),
+            }
+        }
+        if !messages.is_empty() {
+            let _ = self.messages.send(messages).await;
         }
         let claimed = Instant::now();
         for effect in effects {
             let _ = self.effects.send((effect, claimed)).await;
+        }
+        if !facts.is_empty() {
+            let _ = self.facts.send(facts).await;
         }
     }
 }

@@ -21,6 +21,9 @@ use crate::{clock, metrics, telemetry};
 const PUBLISH_MAX: usize = 128;
 /// Batches on their way at once; past that, rows wait and go together.
 const BATCHES_MAX: usize = 8;
+/// Facts wait this long, so that those of several decisions reach the disk and the ledger together, after the messages that act. People
+/// read a timeline later, and what happened is durable already.
+pub(crate) const FACTS_WAIT: Duration = Duration::from_millis(100);
 /// Between two removals of published rows: much shorter than a lease, after which they would be sent again.
 const FORGET_EVERY: Duration = Duration::from_millis(100);
 /// Effects under way at once: providers and API servers are shared with others.
@@ -35,8 +38,13 @@ const BACKOFF_MAX: Duration = Duration::from_mins(1);
 const RENEWALS_PER_LEASE: u32 = 3;
 
 /// Publishes rows until the process stops: sends them in order, and while the bus writes some it gets the next. What was published
-/// leaves the outbox a little later, many rows at once, because nobody waits for that.
-pub(crate) async fn publish<A: Agent>(core: Arc<Core<A>>, mut rows: mpsc::Receiver<Vec<OutboxRow>>) -> anyhow::Result<()> {
+/// leaves the outbox a little later, many rows at once, because nobody waits for that. After `wait`, what came meanwhile goes with the
+/// first row.
+pub(crate) async fn publish<A: Agent>(
+    core: Arc<Core<A>>,
+    mut rows: mpsc::Receiver<Vec<OutboxRow>>,
+    wait: Duration,
+) -> anyhow::Result<()> {
     let mut under_way = FuturesOrdered::new();
     let mut published: Vec<Lease> = Vec::new();
     let mut forget = tokio::time::interval(FORGET_EVERY);
@@ -53,6 +61,9 @@ pub(crate) async fn publish<A: Agent>(core: Arc<Core<A>>, mut rows: mpsc::Receiv
                 published.extend(done);
             }
             Some(mut batch) = rows.recv(), if under_way.len() < BATCHES_MAX => {
+                if rows.is_empty() && !wait.is_zero() {
+                    tokio::time::sleep(wait).await;
+                }
                 while batch.len() < PUBLISH_MAX {
                     let Ok(mut more) = rows.try_recv() else { break };
                     batch.append(&mut more);

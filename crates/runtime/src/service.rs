@@ -88,13 +88,15 @@ where
 {
     let Context { role, bus, store, life, lease } = context;
     let (lanes, receivers): (Vec<_>, Vec<_>) = (0..LANES).map(|_| mpsc::channel(LANE_INPUTS_MAX)).unzip();
-    let (publications, to_publish) = mpsc::channel(PUBLICATIONS_WAITING_MAX);
+    let (messages, messages_waiting) = mpsc::channel(PUBLICATIONS_WAITING_MAX);
+    let (facts, facts_waiting) = mpsc::channel(PUBLICATIONS_WAITING_MAX);
     let (effects, to_perform) = mpsc::channel(relay::EFFECTS_MAX);
-    let core = Arc::new(Core { role, agent, store, bus, life: life.clone(), lease, lanes, publications, effects });
+    let core = Arc::new(Core { role, agent, store, bus, life: life.clone(), lease, lanes, messages, facts, effects });
     for lane in receivers {
         life.spawn("lane", lanes::run(core.clone(), lane));
     }
-    life.spawn("publisher", relay::publish(core.clone(), to_publish));
+    life.spawn("publisher", relay::publish(core.clone(), messages_waiting, Duration::ZERO));
+    life.spawn("publisher of facts", relay::publish(core.clone(), facts_waiting, relay::FACTS_WAIT));
     life.spawn("performer", relay::perform(core.clone(), Arc::new(performer), to_perform));
     life.spawn("sweep", sweep::run(core.clone()));
     life.spawn("intake", take(core.clone()));

@@ -60,9 +60,9 @@ impl StepName {
 /// it works, and its wait for people has a deadline of its own; three hours without a word mean that it is lost.
 const GRAPH: &[StepSpec<StepName>] = &[
     StepSpec { name: StepName::Diagnose, needs: &[], timeout_s: 30, attempts_max: 2 },
+    StepSpec { name: StepName::Remediate, needs: &[StepName::Diagnose], timeout_s: 10_800, attempts_max: 1 },
     StepSpec { name: StepName::Announce, needs: &[StepName::Diagnose], timeout_s: 900, attempts_max: 1 },
     StepSpec { name: StepName::Ticket, needs: &[StepName::Diagnose], timeout_s: 900, attempts_max: 1 },
-    StepSpec { name: StepName::Remediate, needs: &[StepName::Diagnose], timeout_s: 10_800, attempts_max: 1 },
 ];
 
 /// What monitoring remembers of an incident.
@@ -95,6 +95,9 @@ pub struct OpenIncident {
     remedy: Remedy,
     gaps: Vec<String>,
     bulletins: u32,
+    /// Until then the first bulletin may wait for the plan.
+    #[serde(default)]
+    announce_by: Option<DateTime<Utc>>,
 }
 
 /// How the repair stands, as remediation told it.
@@ -188,6 +191,7 @@ fn open_incident(notification: Notification, now: DateTime<Utc>) -> Outcome {
         remedy: Remedy::Unknown,
         gaps: vec![],
         bulletins: 0,
+        announce_by: None,
     };
     let mut turn = Turn::of(open, now);
     turn.attach(&notification);

@@ -13,7 +13,7 @@ use incident::fact::{Fact, What};
 use incident::plan::Digest;
 use incident::promises::broken;
 use incident::record::Head;
-use incident::task::{Phase, Role};
+use incident::task::{Bulletin, Errand, Phase, Role, TaskRequest};
 
 /// Rounds of "work, then let the clock run" that any story ends within.
 const ROUNDS_MAX: usize = 400;
@@ -368,6 +368,40 @@ fn a_remediation_that_was_away_until_the_end_asks_for_nothing() {
         assert!(world.waiting().is_none(), "seed {seed}: people are asked about an incident that is over");
         check(&world);
     }
+}
+
+/// What people were told in the chat, in order.
+fn announced(world: &World) -> Vec<&Bulletin> {
+    let bulletin = |content| match content {
+        &Content::Request(TaskRequest { errand: Errand::Announce { ref bulletin }, .. }) => Some(bulletin),
+        _ => None,
+    };
+    world.said.iter().filter_map(bulletin).collect()
+}
+
+#[test]
+fn the_first_card_waits_for_the_plan_but_not_for_long() {
+    let mut world = World::new(3);
+    until_asked(&mut world, 0);
+    world.settle(0);
+    let told = announced(&world);
+    assert!(matches!(told[..], [Bulletin { number: 1, ask: Some(_), news: Some(_), .. }]), "one card says it all: {told:#?}");
+
+    let mut world = World::new(3);
+    world.leave(Role::Remediation);
+    world.say("alert-1", Content::Alerts(scene::notification(AlertStatus::Firing, 920)));
+    world.settle(0);
+    let before = world.now;
+    assert_eq!(announced(&world), Vec::<&Bulletin>::new());
+    assert!(world.tick(0));
+    world.settle(0);
+    assert!(world.now - before < TimeDelta::seconds(5), "people are told soon");
+    let told = announced(&world);
+    assert!(matches!(told[..], [Bulletin { number: 1, ask: None, .. }]), "{told:#?}");
+    assert_eq!(world.outside.cards.len(), 1);
+    world.come_back();
+    world.settle(0);
+    assert!(announced(&world).iter().any(|later| later.number > 1 && later.ask.is_some()), "the plan follows");
 }
 
 /// Diagnostics takes nothing until `deadlines` have passed.

@@ -23,6 +23,9 @@ const REMIND_PEOPLE: TimeDelta = TimeDelta::minutes(60);
 /// Remediation answers a cancellation at once. If it is away, the incident does not wait for it; what it still asks for later is taken
 /// back then.
 const WITHDRAWN_WITHIN: TimeDelta = TimeDelta::seconds(60);
+/// How long the first bulletin waits for the plan. Nobody reads a card sooner; a cluster that answers slower shall not keep people from
+/// knowing.
+const PLAN_SOON: TimeDelta = TimeDelta::seconds(2);
 const DEADLINE: &str = "deadline";
 
 /// Takes back what remediation works on. A cancellation that overtook its request found no task, so each event that was heard since
@@ -290,11 +293,13 @@ impl Turn {
             };
         }
         let first_bulletin = self.open.workflow.state(StepName::Announce) == &StepState::Waiting;
-        if first_bulletin && self.open.workflow.state(StepName::Diagnose).is_over() {
-            self.open.bulletins = 1;
-        }
         for spec in self.open.workflow.ready(GRAPH) {
-            self.start(spec, 1);
+            if spec.name.agent() != Role::Communication {
+                self.start(spec, 1);
+            } else if !self.waits_for_plan() {
+                self.open.bulletins = 1;
+                self.start(spec, 1);
+            }
         }
         let phase = self.open.phase();
         if phase != self.before {
@@ -308,7 +313,16 @@ impl Turn {
             (Some(step), _) => step,
             (None, _) => self.now + REMIND_PEOPLE,
         };
+        let announce_by = self.open.announce_by.filter(|_| self.open.bulletins == 0);
+        let deadline = announce_by.map_or(deadline, |at| at.min(deadline));
         self.decided(why, Some(deadline), None)
+    }
+
+    /// A plan usually comes within a moment of its cause. People then get one card that says everything and not one after the other,
+    /// and Slack and Jira, which take about a message a second, are asked once.
+    fn waits_for_plan(&mut self) -> bool {
+        let is_planned = matches!(self.open.remedy, Remedy::Unknown) && self.open.workflow.running(StepName::Remediate).is_some();
+        is_planned && self.now < *self.open.announce_by.get_or_insert(self.now + PLAN_SOON)
     }
 
     /// A later bulletin, to chat and ticket.
