@@ -45,7 +45,7 @@ struct Arguments {
     /// Short measurements: to see whether the bench works, not to read figures from.
     #[arg(long)]
     quick: bool,
-    /// Also print the usual incident step by step.
+    /// Also print the usual and the slowest incident step by step.
     #[arg(long)]
     timeline: bool,
 }
@@ -133,7 +133,7 @@ async fn incidents(dir: &Path, count: usize, timeline: bool) -> Result<()> {
     let measured = scene.measure(count).await?;
     report::print(&scene, &measured);
     if timeline {
-        report::timeline(&measured);
+        report::timeline(&scene, &measured);
     }
     memory::run(&scene, idle, watch.peak()).await?;
     scene.process.stop().await
