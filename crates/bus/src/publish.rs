@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, HeaderMap, Message, PublishErrorKind, RequestErrorKind, StatusCode};
+use async_nats::{Client, HeaderMap, RequestErrorKind};
 use bytes::Bytes;
 use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use serde::{Deserialize, Serialize};
 
 use crate::connection::Bus;
@@ -123,54 +124,31 @@ impl Bus {
             return "not connected".to_owned();
         }
         let mut link = self.watch_link();
+        // Polled for the first time in order, without a pause in between, and so sent in order.
+        let mut answers: FuturesUnordered<_> =
+            publications.iter().enumerate().map(async |(n, publication)| (n, self.publish(publication).await)).collect();
+        let collecting = tokio::task::unconstrained(async {
+            while let Some((n, result)) = answers.next().await {
+                if let Some(place) = results.get_mut(n) {
+                    *place = Some(result);
+                }
+            }
+        });
         tokio::select! {
             biased;
-            reason = self.exchange(publications, results) => reason,
+            () = collecting => String::new(),
             () = link.lost() => "the connection was lost".to_owned(),
-            () = tokio::time::sleep(self.ack_within) => format!("no acknowledgement within {} ms", self.ack_within.as_millis()),
         }
     }
 
-    /// Each send is awaited before the next, so that they go out in order; only then are the answers read, as they come.
-    async fn exchange(&self, publications: &[Publication], results: &mut [Option<Result<(), PublishError>>]) -> String {
-        let inbox = self.client.new_inbox();
-        let mut answers = match self.client.subscribe(format!("{inbox}.*")).await {
-            Ok(answers) => answers,
-            Err(error) => return error.to_string(),
-        };
-        let mut missing = 0_usize;
-        for (n, (publication, result)) in publications.iter().zip(results.iter_mut()).enumerate() {
-            match self.send(publication, format!("{inbox}.{n}")).await {
-                Ok(()) => missing += 1,
-                Err(error) => *result = Some(Err(error)),
-            }
-        }
-        while missing > 0 {
-            let Some(answer) = answers.next().await else { return "the subscription ended".to_owned() };
-            let place = answer.subject.rsplit('.').next().and_then(|n| n.parse::<usize>().ok());
-            let slots = place.and_then(|n| Some((publications.get(n)?, results.get_mut(n)?)));
-            if let Some((publication, result @ None)) = slots {
-                *result = Some(read_message(&publication.subject, publication.body.len(), &answer));
-                missing -= 1;
-            }
-        }
-        String::new()
-    }
-
-    async fn send(&self, publication: &Publication, reply: String) -> Result<(), PublishError> {
-        let subject = || publication.subject.clone();
+    async fn publish(&self, publication: &Publication) -> Result<(), PublishError> {
+        let subject = &publication.subject;
         let mut headers = publication.header_map()?;
         // Ids are unique per tenant and the window is per stream, so the subject, which names the tenant, is part of it.
-        let window_id = format!("{} {}", publication.subject, publication.id);
+        let window_id = format!("{subject} {}", publication.id);
         header::add(&mut headers, header::NATS_MESSAGE_ID, &window_id)
-            .map_err(|reason| PublishError::Invalid { subject: subject(), reason })?;
-        let body = Bytes::copy_from_slice(&publication.body);
-        let sent = self.client.publish_with_reply_and_headers(subject(), reply, headers, body).await;
-        sent.map_err(|error| match error.kind() {
-            PublishErrorKind::MaxPayloadExceeded => PublishError::TooLarge { subject: subject(), bytes: publication.body.len() },
-            PublishErrorKind::InvalidSubject => PublishError::Invalid { subject: subject(), reason: "not a subject".to_owned() },
-            PublishErrorKind::Send => unavailable(&publication.subject, &error.to_string()),
-        })
+            .map_err(|reason| PublishError::Invalid { subject: subject.clone(), reason })?;
+        request(&self.client, subject, headers, Bytes::copy_from_slice(&publication.body), self.ack_within).await
     }
 }
 
@@ -193,14 +171,7 @@ pub(crate) async fn request(
             RequestErrorKind::TimedOut | RequestErrorKind::Other => unavailable(&subject, &error.to_string()),
         }
     })?;
-    read_message(subject, bytes, &answer)
-}
-
-fn read_message(subject: &str, bytes: usize, answer: &Message) -> Result<(), PublishError> {
-    match answer.status {
-        Some(StatusCode::NO_RESPONDERS) => Err(unavailable(subject, NOBODY)),
-        _ => read_answer(subject, bytes, &answer.payload),
-    }
+    read_answer(subject, bytes, &answer.payload)
 }
 
 /// JetStream's answer to a publish (ADR-1): an acknowledgement or an error.

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::lanes::Work;
 use crate::lifecycle::Lifecycle;
+use crate::recent::Recent;
 
 /// Where facts are published.
 const FACTS: &str = "fact.";
@@ -22,6 +23,7 @@ pub(crate) struct Core<A: Agent> {
     pub(crate) store: Store,
     pub(crate) bus: Bus,
     pub(crate) life: Lifecycle,
+    pub(crate) recent: Recent<A::State>,
     /// How long outbox rows and timers stay with this process before another may take them.
     pub(crate) lease: Duration,
     pub(crate) lanes: Vec<mpsc::Sender<Work<A>>>,

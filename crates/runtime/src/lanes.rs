@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bus::{Delivery, Verdict};
 use incident::agent::{Agent, Locator};
 use incident::fact::{Fact, What};
-use incident::handling::{self, Answer, Commit, Committed, Input, Step};
+use incident::handling::{self, Answer, Commit, Committed, Input, Load, Loaded, Step, Stored};
 use incident::id::TenantId;
 use store::{Handled, Outcome, StoreError, Write};
 use tokio::sync::{mpsc, oneshot};
@@ -147,7 +147,7 @@ async fn walk<A: Agent>(core: &Core<A>, group: &mut Group<A>, trace: Option<Stri
         let mut step = Step::Load(handling::begin(group.tenant.clone(), group.locator.clone(), inputs));
         let rest = loop {
             step = match step {
-                Step::Load(load) => match core.store.load(&load.tenant, &load.locator, &load.inputs).await {
+                Step::Load(load) => match look(core, &load).await {
                     Ok(loaded) => load.loaded(&core.agent, loaded, clock::now()),
                     Err(error) => {
                         group.inputs = load.inputs;
@@ -174,6 +174,14 @@ async fn walk<A: Agent>(core: &Core<A>, group: &mut Group<A>, trace: Option<Stri
             return Ok(());
         }
         group.inputs = rest;
+    }
+}
+
+/// What is known of the entity: from a moment ago, when everything is taken for new, or else from the store.
+async fn look<A: Agent>(core: &Core<A>, load: &Load<A>) -> Result<Loaded<A::State>, StoreError> {
+    match core.recent.take(&load.tenant, &load.locator) {
+        Some(stored) => Ok(Loaded { stored: Some(stored), handled: vec![false; load.inputs.len()] }),
+        None => core.store.load(&load.tenant, &load.locator, &load.inputs).await,
     }
 }
 
@@ -207,6 +215,9 @@ async fn carry_out<A: Agent>(
     match core.store.commit(&write).await? {
         Outcome::Done(rows) => {
             commit.facts.iter().for_each(tell);
+            if let Some(entity) = write.next {
+                core.recent.keep(&group.tenant, Stored { entity, revision: write.expected.unwrap_or(0) + 1 });
+            }
             core.relay(rows).await;
             Ok(Committed::Done)
         }

@@ -11,6 +11,7 @@ pub mod lifecycle;
 pub mod metrics;
 mod outgoing;
 mod perform;
+mod recent;
 mod relay;
 pub mod secret;
 mod service;

@@ -17,6 +17,7 @@ use crate::core::Core;
 use crate::lanes::{self, LANE_INPUTS_MAX, LANES, Reply, Work};
 use crate::lifecycle::Lifecycle;
 use crate::perform::Perform;
+use crate::recent::Recent;
 use crate::{relay, sweep, telemetry, wire};
 
 /// Commits whose messages wait to be published; past that, committing waits.
@@ -91,7 +92,7 @@ where
     let (messages, messages_waiting) = mpsc::channel(PUBLICATIONS_WAITING_MAX);
     let (facts, facts_waiting) = mpsc::channel(PUBLICATIONS_WAITING_MAX);
     let (effects, to_perform) = mpsc::channel(relay::EFFECTS_MAX);
-    let core = Arc::new(Core { role, agent, store, bus, life: life.clone(), lease, lanes, messages, facts, effects });
+    let core = Arc::new(Core { role, agent, store, bus, life: life.clone(), recent: Recent::default(), lease, lanes, messages, facts, effects });
     for lane in receivers {
         life.spawn("lane", lanes::run(core.clone(), lane));
     }

@@ -112,6 +112,17 @@ pub(crate) struct Bed {
     pub(crate) admin: Bus,
 }
 
+fn request(message_id: &str) -> TaskRequest {
+    TaskRequest {
+        message_id: message_id.to_owned(),
+        tenant: tenant(),
+        from: Role::Monitoring,
+        to: Role::Diagnostics,
+        incident: "inc_1".parse().unwrap(),
+        errand: Errand::Diagnose { workload: None, alerts: vec![] },
+    }
+}
+
 pub(crate) fn tenant() -> TenantId {
     "acme".parse().unwrap()
 }
@@ -140,16 +151,31 @@ impl Bed {
         life
     }
 
+    /// Another process of the same service ends the request's entity.
+    pub(crate) async fn end_elsewhere(&self, message_id: &str) {
+        let store = self.store().await;
+        let id = request(message_id).task().to_string();
+        let loaded = store.load::<Toy, u32>(&tenant(), &Locator::Id(id.clone()), &[]).await.unwrap();
+        let write = store::Write::<Toy, String> {
+            tenant: tenant(),
+            id: id.clone(),
+            expected: loaded.stored.map(|stored| stored.revision),
+            next: Some(Entity { id, open_key: None, state: Toy::Done }),
+            handled: vec![],
+            publications: vec![],
+            effects: vec![],
+            timers: vec![],
+            records: vec![],
+            trace: None,
+            now: runtime::clock::now(),
+            lease: LEASE,
+        };
+        assert_eq!(store.commit(&write).await.unwrap(), store::Outcome::Done(vec![]));
+    }
+
     /// Puts a request on the bus; `copy` makes it another delivery of the same.
     pub(crate) async fn ask(&self, message_id: &str, copy: u32) {
-        let request = TaskRequest {
-            message_id: message_id.to_owned(),
-            tenant: tenant(),
-            from: Role::Monitoring,
-            to: Role::Diagnostics,
-            incident: "inc_1".parse().unwrap(),
-            errand: Errand::Diagnose { workload: None, alerts: vec![] },
-        };
+        let request = request(message_id);
         let body = serde_json::to_vec(&wire::request_to_a2a(&request).unwrap()).unwrap();
         let mut headers = wire::a2a_headers(a2a::nats::Method::SendMessage);
         // JetStream's own duplicate window would hide the second copy from the inbox, which is what is tried here.

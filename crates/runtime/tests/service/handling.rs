@@ -80,6 +80,20 @@ async fn what_a_stopped_process_held_is_taken_over() {
 }
 
 #[tokio::test]
+async fn what_somebody_else_committed_meanwhile_counts() {
+    let bed = Bed::new().await;
+    let slow = Doer { takes: Duration::from_millis(300), ..Doer::default() };
+    let life = bed.start(slow.clone()).await;
+    bed.ask("m", 1).await;
+    eventually("the first try", SOON, async || slow.tries.lock().unwrap().get("m").copied()).await.unwrap();
+    // The service still knows the state that it committed itself.
+    bed.end_elsewhere("m").await;
+    bed.settled().await;
+    assert_eq!(bed.events().await, 0, "the outcome was decided upon by what is stored");
+    life.finish().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_lease_is_kept_while_its_holder_lives() {
     let bed = Bed::new().await;
     let stuck = Doer { hangs: true, ..Doer::default() };
