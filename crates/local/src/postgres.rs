@@ -130,6 +130,8 @@ async fn initialise(options: &Options, dir: &Path, user: Option<&User>) -> Resul
         "--auth=scram-sha-256".into(),
         "--encoding=UTF8".into(),
         "--locale=C.UTF-8".into(),
+        // A young server fills each segment of its log with zeros while everybody waits: 25 ms for the usual 16 MB.
+        "--wal-segsize=1".into(),
     ];
     if options.durability == Durability::Volatile {
         args.push("--no-sync".into());
@@ -158,6 +160,9 @@ fn launch(options: &Options, dir: &Path, user: Option<User>, port: u16) -> Launc
         ("listen_addresses".into(), "127.0.0.1".into()),
         // A socket's path may have 107 bytes, and folders of tests are deep: TCP will do.
         ("unix_socket_directories".into(), String::new()),
+        // As for segments of the usual size; initdb makes them smaller with them.
+        ("max_wal_size".into(), "1GB".into()),
+        ("min_wal_size".into(), "80MB".into()),
     ];
     if options.durability == Durability::Volatile {
         // Not synchronous_commit: without it a kill of the processes loses what they had committed.

@@ -20,7 +20,7 @@ use crate::{clock, metrics, outgoing, telemetry};
 /// Two cores keep no more than this many commits going; order holds within each.
 pub(crate) const LANES: usize = 8;
 /// Inputs that wait in a lane; past that the bus keeps them.
-pub(crate) const LANE_INPUTS_MAX: usize = 256;
+pub(crate) const LANE_INPUTS_MAX: usize = 64;
 /// Inputs that one commit handles: bounds its size and its time.
 const GROUP_INPUTS_MAX: usize = 64;
 /// A lost store is asked again by the bus after this.

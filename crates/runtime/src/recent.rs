@@ -14,7 +14,7 @@ use incident::id::TenantId;
 /// An effect's outcome and an agent's answer come within moments; what comes later may as well be loaded.
 const KEPT_FOR: Duration = Duration::from_secs(10);
 /// Bounds memory: a state is some kilobytes.
-const KEPT_MAX: usize = 64;
+const KEPT_MAX: usize = 32;
 
 /// Each state is held by one handler at a time: it is taken out to decide on, and what was committed is put back.
 #[derive(Debug)]
