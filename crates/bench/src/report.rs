@@ -24,7 +24,7 @@ pub(crate) fn print(scene: &Scene, measured: &Measured) {
     line(&format!(
         "\n2. Path: {count} incidents, one at a time, after {WARM_UP} to warm up. Real NATS, Postgres, Kubernetes (etcd fsyncs) and Prometheus;\n   \
          Slack and Jira are local stand-ins that answer at once, their usual limits (about 1 post a second) raised. Traces are on.\n   \
-         Kubernetes and Prometheus run at the lowest priority (nice 19), because elsewhere they have machines of their own.\n   \
+         Kubernetes and Prometheus run when nothing else does (SCHED_IDLE), because elsewhere they have machines of their own.\n   \
          Outside is when a request to {} is under way, seen by a relay in front of each; ours is the rest.",
         TAPS.join(", "),
     ));

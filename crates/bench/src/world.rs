@@ -120,12 +120,12 @@ impl World {
     }
 }
 
-/// The program at the lowest priority. Elsewhere it has machines of its own; here what it does between calls, such as collecting
+/// The program where it runs only when nothing else wants to (SCHED_IDLE). Elsewhere it has machines of its own; here what it does between calls, such as collecting
 /// garbage on both cores, would count as time of ours.
 fn stand_back(dir: &Path, program: &Path) -> Result<PathBuf> {
     let name = program.file_name().context("a program has a name")?;
-    let script = dir.join(format!("nice-{}", name.display()));
-    let text = format!("#!/bin/sh\nexec nice -n 19 '{}' \"$@\"\n", program.display());
+    let script = dir.join(format!("idle-{}", name.display()));
+    let text = format!("#!/bin/sh\nexec chrt --idle 0 '{}' \"$@\"\n", program.display());
     let written = std::fs::write(&script, text).and_then(|()| std::fs::set_permissions(&script, Permissions::from_mode(0o755)));
     written.with_context(|| format!("writing {}", script.display()))?;
     Ok(script)
