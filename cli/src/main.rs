@@ -46,8 +46,8 @@ fn runtime() -> std::io::Result<Runtime> {
 
 async fn dispatch(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Up(arguments) => up::run(&arguments).await,
-        // Boxed: it is by far the largest of these, and would make all of them as large.
+        // Boxed: they are by far the largest of these, and would make all of them as large.
+        Command::Up(arguments) => Box::pin(up::run(&arguments)).await,
         Command::Demo(arguments) => Box::pin(demo::run(arguments)).await,
         Command::Run { role, config } => run::run(role, &config.config).await,
         Command::Migrate { config } => migrate::run(&config.config).await,

@@ -92,7 +92,19 @@ where
     let (messages, messages_waiting) = mpsc::channel(PUBLICATIONS_WAITING_MAX);
     let (facts, facts_waiting) = mpsc::channel(PUBLICATIONS_WAITING_MAX);
     let (effects, to_perform) = mpsc::channel(relay::EFFECTS_MAX);
-    let core = Arc::new(Core { role, agent, store, bus, life: life.clone(), recent: Recent::default(), lease, lanes, messages, facts, effects });
+    let core = Arc::new(Core {
+        role,
+        agent,
+        store,
+        bus,
+        life: life.clone(),
+        recent: Recent::default(),
+        lease,
+        lanes,
+        messages,
+        facts,
+        effects,
+    });
     for lane in receivers {
         life.spawn("lane", lanes::run(core.clone(), lane));
     }

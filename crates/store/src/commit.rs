@@ -11,10 +11,10 @@ use serde::Serialize;
 use sqlx::postgres::PgArguments;
 
 use crate::error::lost_race;
+use crate::limits::{check_id, check_size, storable};
 use crate::load::open_digest;
 use crate::outbox::{OutboxRow, Owed, Publication, lease_end};
 use crate::record::{Append, COMMIT_RECORDS};
-use crate::limits::{check_id, check_size, storable};
 use crate::{Store, StoreError};
 
 /// An input that is handled by a commit, by what it is known to the store.
@@ -114,7 +114,11 @@ impl Store {
 pub(crate) type Query<'q> = sqlx::query::QueryScalar<'q, sqlx::Postgres, String, PgArguments>;
 
 /// Binds the decision; the order is that of the function's parameters.
-fn decision<'q, S: Serialize, E>(statement: &'static str, write: &'q Write<S, E>, owed: &'q [OutboxRow]) -> Result<Query<'q>, StoreError> {
+fn decision<'q, S: Serialize, E>(
+    statement: &'static str,
+    write: &'q Write<S, E>,
+    owed: &'q [OutboxRow],
+) -> Result<Query<'q>, StoreError> {
     let expected = write.expected.map(i64::try_from).transpose();
     let expected = expected.map_err(|error| unstorable("revision", &error))?;
     let open_key = write.next.as_ref().and_then(|next| next.open_key.as_deref());

@@ -10,8 +10,8 @@ use incident::record::{Head, Record};
 use incident::task::Phase;
 use serde::de::DeserializeOwned;
 
-use crate::outbox::unreadable;
 use crate::limits::ROWS_MAX;
+use crate::outbox::unreadable;
 use crate::{Store, StoreError};
 
 /// How an incident stands.

@@ -5,8 +5,8 @@ use incident::handling::{Input, Loaded, Stored};
 use incident::id::{TenantId, fingerprint};
 use serde::de::DeserializeOwned;
 
-use crate::outbox::unreadable;
 use crate::limits::{ROWS_MAX, storable};
+use crate::outbox::unreadable;
 use crate::{Handled, Store, StoreError};
 
 /// `$2` is the id, or `$3` the digest of the open key. Timers and effects belong to the entity found, or else to the id asked for.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use incident::id::TenantId;
 
-use crate::outbox::{lease_end, tenant_of};
 use crate::limits::ROWS_MAX;
+use crate::outbox::{lease_end, tenant_of};
 use crate::{Store, StoreError};
 
 /// A timer that is due. Handling it (with this very due time) removes it.
