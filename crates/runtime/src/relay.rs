@@ -53,7 +53,10 @@ pub(crate) async fn publish<A: Agent>(
         tokio::select! {
             biased;
             () = core.life.stopping() => break,
-            _ = forget.tick(), if !published.is_empty() => delete_published(&core, std::mem::take(&mut published)).await,
+            _ = forget.tick(), if !published.is_empty() => {
+                let (core, published) = (core.clone(), std::mem::take(&mut published));
+                core.life.clone().spawn_work(async move { delete_published(&core, published).await });
+            }
             Some(done) = under_way.next() => {
                 if published.is_empty() {
                     forget.reset();

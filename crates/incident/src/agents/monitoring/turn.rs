@@ -313,7 +313,8 @@ impl Turn {
             (Some(step), _) => step,
             (None, _) => self.now + REMIND_PEOPLE,
         };
-        let announce_by = self.open.announce_by.filter(|_| self.open.bulletins == 0);
+        // A plan may be outdated before anybody heard of it: then the next diagnosis is what is waited for.
+        let announce_by = self.open.announce_by.filter(|at| self.open.bulletins == 0 && *at > self.now);
         let deadline = announce_by.map_or(deadline, |at| at.min(deadline));
         self.decided(why, Some(deadline), None)
     }
