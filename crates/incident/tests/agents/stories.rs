@@ -404,6 +404,26 @@ fn the_first_card_waits_for_the_plan_but_not_for_long() {
     assert!(announced(&world).iter().any(|later| later.number > 1 && later.ask.is_some()), "the plan follows");
 }
 
+#[test]
+fn a_plan_that_is_outdated_before_the_first_card_is_waited_for_in_peace() {
+    let mut world = World::new(3);
+    world.leave(Role::Remediation);
+    world.say("alert-1", Content::Alerts(scene::notification(AlertStatus::Firing, 920)));
+    world.settle(0);
+    // Somebody releases revision 3; when remediation sees it, nobody diagnoses.
+    world.outside.revision = 3;
+    world.come_back();
+    world.leave(Role::Diagnostics);
+    world.settle(0);
+    let before = world.now;
+    for _ in 0..2 {
+        assert!(world.tick(0));
+        world.settle(0);
+    }
+    assert_eq!(announced(&world), Vec::<&Bulletin>::new());
+    assert!(world.now - before > TimeDelta::seconds(20), "the incident sleeps until the diagnosis is overdue");
+}
+
 /// Diagnostics takes nothing until `deadlines` have passed.
 fn without_diagnostics(deadlines: usize) -> World {
     let mut world = World::new(11);
