@@ -75,6 +75,10 @@ impl Pool {
         link.is_at_rest = false;
         let result = work(&mut link.connection).await;
         link.is_at_rest = result.as_ref().err().is_none_or(leaves_at_rest);
+        if !link.is_at_rest {
+            // Most likely the server was restarted, and the others are gone as well: nobody need find that out one by one.
+            self.0.retain(|_, _| false);
+        }
         result
     }
 
