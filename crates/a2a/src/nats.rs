@@ -1,9 +1,10 @@
 //! The NATS binding: which header says what. Subjects are the bus's matter; `schemas/a2a-nats.md` describes the whole for others.
 
+pub use crate::parameters::VERSION;
+use crate::parameters::VERSION_PARAMETER;
+
 /// Header with the protocol version; absent means 0.3, which is refused (§3.6).
-pub const VERSION_HEADER: &str = "A2A-Version";
-/// The version we speak.
-pub const VERSION: &str = "1.0";
+pub const VERSION_HEADER: &str = VERSION_PARAMETER;
 /// Header with the operation's name, as gRPC and JSON-RPC name it.
 pub const METHOD_HEADER: &str = "A2A-Method";
 /// Identifies our approval extension in `metadata` and agent cards.

@@ -80,27 +80,24 @@ pub fn a2a_headers(method: Method) -> Vec<(String, String)> {
 /// # Errors
 /// If a number in it is none (NaN).
 pub fn request_to_a2a(request: &TaskRequest) -> Result<SendMessageRequest, serde_json::Error> {
+    let parts = vec![Part::data(serde_json::to_value(&request.errand)?)];
     let message = A2aMessage {
-        message_id: request.message_id.clone(),
         context_id: Some(request.incident.to_string()),
-        task_id: None,
-        role: a2a::Role::User,
-        parts: vec![Part::data(serde_json::to_value(&request.errand)?)],
         metadata: BTreeMap::from([(FROM.to_owned(), name_of(request.from)), (TO.to_owned(), name_of(request.to))]),
-        extensions: vec![],
+        ..A2aMessage::new(&request.message_id, a2a::Role::User, parts)
     };
-    Ok(SendMessageRequest { tenant: request.tenant.to_string(), message, metadata: BTreeMap::new() })
+    Ok(SendMessageRequest { tenant: Some(request.tenant.to_string()), ..SendMessageRequest::new(message) })
 }
 
 fn request_from_a2a(tenant: &TenantId, sent: SendMessageRequest) -> Result<TaskRequest, WireError> {
-    if sent.tenant != tenant.as_str() {
+    if sent.tenant.as_deref() != Some(tenant.as_str()) {
         return Err(field("tenant", "must be the tenant of the subject"));
     }
     let message = sent.message;
     let incident = message.context_id.ok_or_else(|| field("message.contextId", "must name the incident"))?;
     let errand = message.parts.into_iter().find_map(|part| match part.content {
         PartContent::Data(data) => Some(data),
-        PartContent::Text(_) => None,
+        PartContent::Text(_) | PartContent::Raw(_) | PartContent::Url(_) => None,
     });
     let errand = errand.ok_or_else(|| field("message.parts", "must hold one data part: the errand"))?;
     Ok(TaskRequest {
@@ -121,11 +118,11 @@ pub fn cancel_to_a2a(cancel: &TaskCancel) -> CancelTaskRequest {
         (MESSAGE_ID.to_owned(), Value::from(cancel.message_id.clone())),
         ("reason".to_owned(), Value::from(cancel.reason.clone())),
     ]);
-    CancelTaskRequest { tenant: cancel.tenant.to_string(), id: cancel.task.to_string(), metadata }
+    CancelTaskRequest { tenant: Some(cancel.tenant.to_string()), id: cancel.task.to_string(), metadata }
 }
 
 fn cancel_from_a2a(tenant: &TenantId, sent: &CancelTaskRequest) -> Result<TaskCancel, WireError> {
-    if sent.tenant != tenant.as_str() {
+    if sent.tenant.as_deref() != Some(tenant.as_str()) {
         return Err(field("tenant", "must be the tenant of the subject"));
     }
     let text = |name: &str| sent.metadata.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -161,20 +158,18 @@ pub fn event_to_a2a(event: &TaskEvent) -> Result<StreamResponse, serde_json::Err
         }
         TaskStatus::Completed { artifact } => {
             let parts = vec![Part::data(serde_json::to_value(artifact)?)];
-            artifacts.push(a2a::Artifact { artifact_id: "result".to_owned(), name: None, parts });
+            artifacts.push(a2a::Artifact::new("result", parts));
             (TaskState::Completed, "done".to_owned())
         }
         TaskStatus::Failed { reason } => (TaskState::Failed, reason.clone()),
         TaskStatus::Rejected { reason } | TaskStatus::Outdated { reason } => (TaskState::Rejected, reason.clone()),
     };
     let message = A2aMessage {
-        message_id: format!("{}.{}", event.task, event.number),
         context_id: Some(event.incident.to_string()),
         task_id: Some(event.task.to_string()),
-        role: a2a::Role::Agent,
-        parts: vec![Part::text(text)],
         extensions: extension.iter().map(|_| APPROVAL_EXTENSION.to_owned()).collect(),
         metadata: extension.into_iter().map(|value| (APPROVAL_EXTENSION.to_owned(), value)).collect(),
+        ..A2aMessage::new(format!("{}.{}", event.task, event.number), a2a::Role::Agent, vec![Part::text(text)])
     };
     let mut metadata = BTreeMap::from([
         (FROM.to_owned(), name_of(event.from)),
@@ -186,16 +181,15 @@ pub fn event_to_a2a(event: &TaskEvent) -> Result<StreamResponse, serde_json::Err
         metadata.insert(OUTDATED.to_owned(), Value::from(true));
     }
     Ok(StreamResponse::Task(Task {
-        id: event.task.to_string(),
         context_id: Some(event.incident.to_string()),
-        status: a2a::TaskStatus { state, message: Some(message), timestamp: None },
         artifacts,
         metadata,
+        ..Task::new(event.task.to_string(), a2a::TaskStatus { message: Some(message), ..a2a::TaskStatus::new(state) })
     }))
 }
 
 fn event_from_a2a(tenant: &TenantId, sent: StreamResponse) -> Result<TaskEvent, WireError> {
-    let StreamResponse::Task(task) = sent;
+    let StreamResponse::Task(task) = sent else { return Err(field("task", "must be there: events are whole tasks")) };
     let number = task.metadata.get(NUMBER).and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
     let message_id = task.metadata.get(MESSAGE_ID).and_then(Value::as_str).unwrap_or_default().to_owned();
     let incident = task.context_id.clone().ok_or_else(|| field("contextId", "must name the incident"))?;
@@ -215,7 +209,7 @@ fn status_from_a2a(task: Task) -> Result<TaskStatus, WireError> {
     let said = task.status.message;
     let text = said.iter().flat_map(|message| &message.parts).find_map(|part| match &part.content {
         PartContent::Text(text) => Some(text.clone()),
-        PartContent::Data(_) => None,
+        PartContent::Data(_) | PartContent::Raw(_) | PartContent::Url(_) => None,
     });
     let reason = text.unwrap_or_default();
     match task.status.state {
@@ -234,7 +228,7 @@ fn status_from_a2a(task: Task) -> Result<TaskStatus, WireError> {
         TaskState::Completed => {
             let data = task.artifacts.into_iter().flat_map(|a| a.parts).find_map(|part| match part.content {
                 PartContent::Data(data) => Some(data),
-                PartContent::Text(_) => None,
+                PartContent::Text(_) | PartContent::Raw(_) | PartContent::Url(_) => None,
             });
             let data = data.ok_or_else(|| field("artifacts", "must hold one data part"))?;
             Ok(TaskStatus::Completed { artifact: read_value::<Artifact>("artifact", data)? })

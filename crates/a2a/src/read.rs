@@ -1,0 +1,85 @@
+//! Reading what others sent: bytes or JSON in, typed values out, and every refusal an [`A2aError`] that names the field. Never panics.
+
+mod objects;
+
+use std::borrow::Cow;
+
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use serde_json::{Map, Value};
+
+use objects::Objects;
+
+use crate::error::{A2aError, ErrorKind};
+use crate::validate::Validate;
+
+/// Reads ProtoJSON. What is no JSON is a parse error, what has another shape is invalid params with the field (§3.3.2).
+/// Of two problems, the one that comes first in the bytes is told.
+pub fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, A2aError> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let value = serde_path_to_error::deserialize(Objects(&mut deserializer)).map_err(refusal)?;
+    deserializer.end().map_err(|error| parse_error(&error))?;
+    Ok(value)
+}
+
+/// Reads ProtoJSON that is parsed already, as `params` of JSON-RPC.
+pub fn read_value<T: DeserializeOwned>(value: Value) -> Result<T, A2aError> {
+    serde_path_to_error::deserialize(Objects(value)).map_err(refusal)
+}
+
+/// Reads ProtoJSON and checks the rules for it: what servers do with requests.
+pub fn read_valid<T: DeserializeOwned + Validate>(json: &[u8]) -> Result<T, A2aError> {
+    let value: T = read(json)?;
+    value.validate().map(|()| value)
+}
+
+/// Reads the path and query parameters of a GET as the request that they stand for (§11.5).
+pub fn read_pairs<'a, T: DeserializeOwned>(pairs: impl IntoIterator<Item = (&'a str, Cow<'a, str>)>) -> Result<T, A2aError> {
+    let mut object = Map::new();
+    for (name, value) in pairs {
+        if object.insert(name.to_owned(), Value::String(value.into_owned())).is_some() {
+            return Err(A2aError::invalid_field(name, "must be given once"));
+        }
+    }
+    read_value(Value::Object(object))
+}
+
+impl A2aError {
+    /// The same for the answer of an agent, which is the agent's fault.
+    #[must_use]
+    pub fn in_response(self) -> Self {
+        Self { kind: ErrorKind::InvalidAgentResponse, ..self }
+    }
+}
+
+pub(crate) fn parse_error(error: &serde_json::Error) -> A2aError {
+    A2aError::new(ErrorKind::ParseError, format!("not JSON: {error}"))
+}
+
+fn refusal(error: serde_path_to_error::Error<serde_json::Error>) -> A2aError {
+    let mut field = match error.path().to_string() {
+        root if root == "." => String::new(),
+        path => path,
+    };
+    let error = error.into_inner();
+    if error.classify() != Category::Data {
+        return parse_error(&error);
+    }
+    let text = error.to_string();
+    // The place is one in the bytes, which the field says better.
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let text = text.strip_suffix(&place).unwrap_or(&text);
+    // Serde says what is missing in a text only, and its path ends at the object that lacks it.
+    let missing = text.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+    if let Some(name) = missing {
+        if !field.is_empty() {
+            field.push('.');
+        }
+        field.push_str(name);
+        return A2aError::invalid_field(&field, "is required");
+    }
+    A2aError::invalid_field(&field, text)
+}
+
+#[cfg(test)]
+mod tests;
