@@ -7,6 +7,7 @@
 //! Nothing here decides, publishes, performs an effect or reads a clock: the loop in `runtime` does the first three, and time is an
 //! argument.
 
+pub mod a2a;
 mod commit;
 mod connect;
 mod error;

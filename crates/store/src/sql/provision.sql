@@ -22,8 +22,10 @@ begin
     execute format('grant usage on schema %I to %I', p_schema, p_login);
     execute format('grant select on %I.migration to %I', p_schema, p_login);
     execute format('grant select, insert, update, delete on %1$I.entity, %1$I.outbox, %1$I.timer to %2$I', p_schema, p_login);
-    -- The inbox is never forgotten.
-    execute format('grant select, insert on %I.inbox to %I', p_schema, p_login);
+    execute format('grant select, insert, update, delete on %1$I.a2a_push, %1$I.a2a_holder to %2$I', p_schema, p_login);
+    execute format('grant select, insert, update on %I.a2a_task to %I', p_schema, p_login);
+    -- The inbox is never forgotten, and neither is what was sent to a task and what happened to it.
+    execute format('grant select, insert on %1$I.inbox, %1$I.a2a_message, %1$I.a2a_event to %2$I', p_schema, p_login);
     if p_schema = 'ledger' then
         -- The chain is only added to.
         execute format('grant select, insert on ledger.record to %I', p_login);

@@ -8,4 +8,5 @@ mod faults;
 mod ledger;
 mod outbox;
 mod schemas;
+mod tasks;
 mod timers;

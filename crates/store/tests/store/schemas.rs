@@ -65,7 +65,7 @@ async fn a_login_sees_its_own_schema_and_no_other() {
     let bed = bed().await;
     for role in Role::ALL {
         let mut login = bed.login(role).await;
-        for table in ["entity", "inbox", "outbox", "timer"] {
+        for table in ["entity", "inbox", "outbox", "timer", "a2a_task", "a2a_message", "a2a_event", "a2a_push", "a2a_holder"] {
             allowed(&mut login, &format!("select * from {role}.{table}")).await;
             for other in Role::ALL.into_iter().filter(|other| *other != role) {
                 refused(&mut login, &format!("select * from {other}.{table}")).await;
@@ -90,6 +90,9 @@ async fn a_login_changes_rows_and_nothing_else() {
         "create or replace function remediation.commit_decision() returns void language sql as ''",
         "truncate remediation.outbox",
         "delete from remediation.inbox",
+        "delete from remediation.a2a_task",
+        "delete from remediation.a2a_message",
+        "update remediation.a2a_event set seq = seq",
         "update remediation.inbox set handled_at = handled_at",
         "delete from remediation.migration",
     ] {

@@ -1,0 +1,102 @@
+//! What is looked after regularly: that this process counts as alive, that work of dead ones goes on, and that what other processes
+//! did to tasks which are watched here is noticed.
+
+use std::sync::Arc;
+
+use a2a::A2aError;
+use store::StoreError;
+use store::a2a::TaskKey;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::core::{Core, chain};
+use crate::engine::Inner;
+use crate::limits::{COMPARED_MAX, TAKE_OVER_MAX};
+use crate::live::Live;
+use crate::{Executor, execution};
+
+/// A process says that it is alive this many times before its lease is over.
+const BEATS_PER_LEASE: u32 = 3;
+
+/// Says that this process is alive.
+pub(crate) async fn beat(core: &Core) -> Result<(), StoreError> {
+    core.store.beat(&core.agent, &core.us, core.surroundings.now() + core.limits.lease).await
+}
+
+/// Looks until the engine stops. Goes on saying that this process is alive until all work under way has ended.
+pub(crate) async fn run<E: Executor>(engine: Arc<Inner<E>>) {
+    let core = &engine.core;
+    let mut ticks = tokio::time::interval(core.limits.look_every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last_beat = Instant::now();
+    let mut taken = vec![];
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = core.queue.closed() => return,
+        }
+        let look = core.look();
+        if last_beat.elapsed() >= core.limits.lease / BEATS_PER_LEASE {
+            match beat(core).await {
+                Ok(()) => last_beat = Instant::now(),
+                Err(error) => tracing::warn!(error = chain(&error), "this process could not say that it is alive"),
+            }
+        }
+        if core.stopping.is_cancelled() {
+            continue;
+        }
+        if let Err(error) = take_over(&engine, &mut taken).await {
+            tracing::warn!(error = chain(&error), "dead processes could not be looked for");
+        }
+        if let Err(error) = notice(&engine, look).await {
+            tracing::warn!(error = chain(&error), "tasks could not be compared");
+        }
+    }
+}
+
+/// Begins anew what dead processes left behind. What cannot be read now stays in `taken` for the next look.
+async fn take_over<E: Executor>(engine: &Arc<Inner<E>>, taken: &mut Vec<TaskKey>) -> Result<(), StoreError> {
+    let core = &engine.core;
+    let keys = core.store.take_over(&core.agent, &core.us, core.surroundings.now(), TAKE_OVER_MAX).await?;
+    if !keys.is_empty() {
+        tracing::info!(tasks = keys.len(), "took tasks over from a dead process");
+    }
+    taken.extend(keys);
+    let mut failed = vec![];
+    for key in taken.drain(..) {
+        if let Err(error) = begin(engine, &key).await {
+            tracing::warn!(error = error.message, task.id = key.id, "a task that was taken over could not be read");
+            failed.push(key);
+        }
+    }
+    *taken = failed;
+    Ok(())
+}
+
+async fn begin<E: Executor>(engine: &Arc<Inner<E>>, key: &TaskKey) -> Result<(), A2aError> {
+    let Some(live) = engine.core.live(key).await? else { return Ok(()) };
+    // It may have been in memory before, as it was then.
+    engine.read(&live).await?;
+    if let Some(start) = live.start() {
+        execution::spawn(engine, live, start);
+    }
+    Ok(())
+}
+
+/// Reads what others wrote of the tasks in memory.
+async fn notice<E: Executor>(engine: &Arc<Inner<E>>, look: u64) -> Result<(), StoreError> {
+    let core = &engine.core;
+    let lives: Vec<(Arc<Live>, i64)> =
+        core.registry.all().into_iter().filter_map(|live| live.is_stale(look).map(|revision| (live, revision))).collect();
+    for some in lives.chunks(COMPARED_MAX) {
+        let known: Vec<_> = some.iter().map(|(live, revision)| (&**live.key(), *revision)).collect();
+        for place in core.store.changed_tasks(&core.agent, &known).await? {
+            let Some((live, _)) = some.get(place) else { continue };
+            match core.load(live.key()).await {
+                Ok(Some(loaded)) => engine.refresh(live, loaded),
+                Ok(None) => {}
+                Err(error) => tracing::warn!(error = error.message, task.id = live.key().id, "a task could not be read"),
+            }
+        }
+    }
+    Ok(())
+}
