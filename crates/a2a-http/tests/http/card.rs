@@ -1,0 +1,110 @@
+//! The public card: where it is, how it is cached, and how clients choose an interface from it.
+
+use a2a::{A2aService as _, AgentCard, AgentInterface, Caller, ErrorKind};
+use a2a_http::{Binding, CardOptions, Client, ClientError, card_route, fetch_card};
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tower::ServiceExt as _;
+
+use crate::bed::{bed, exercise};
+use crate::samples;
+
+const PATH: &str = "/.well-known/agent-card.json";
+
+async fn known_as(router: &Router, if_none_match: &str) -> (u16, Vec<String>, usize) {
+    let mut request = Request::builder().uri(PATH);
+    if !if_none_match.is_empty() {
+        request = request.header("if-none-match", if_none_match);
+    }
+    let (head, body) = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap().into_parts();
+    let header = |name: &str| head.headers.get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
+    let headers = ["etag", "cache-control", "last-modified", "content-type"].map(header).to_vec();
+    (head.status.as_u16(), headers, axum::body::to_bytes(body, 1 << 20).await.unwrap().len())
+}
+
+#[tokio::test]
+async fn a_card_that_is_known_is_not_sent_again() {
+    let service = crate::bed::bed().await.service.clone();
+    let modified = Some("2026-11-06T08:09:10.5Z".parse().unwrap());
+    let router = card_route(service, CardOptions { modified, ..CardOptions::default() });
+    let (status, headers, length) = known_as(&router, "").await;
+    let etag = headers[0].clone();
+    assert!(etag.len() == 66 && etag.starts_with('"') && etag.ends_with('"'), "{etag}");
+    assert_eq!(headers[1..], ["public, max-age=300", "Fri, 06 Nov 2026 08:09:10 GMT", "application/json"]);
+    assert_eq!((status, length), (200, serde_json::to_vec(&samples::card(false)).unwrap().len()));
+    for known in [etag.clone(), format!("W/{etag}"), format!("\"x\", {etag}"), "*".to_owned()] {
+        let (status, again, length) = known_as(&router, &known).await;
+        assert_eq!((status, length), (304, 0), "{known}");
+        assert_eq!(again[..3], headers[..3], "{known}");
+    }
+    for unknown in ["\"x\"", "W/\"x\"", etag.trim_matches('"')] {
+        assert_eq!(known_as(&router, unknown).await.0, 200, "{unknown}");
+    }
+}
+
+#[tokio::test]
+async fn cards_are_fetched_from_host_agent_or_file() {
+    let bed = bed().await;
+    for path in ["", "/", "/a2a/scripted", "/a2a/scripted/", "/a2a/scripted/.well-known/agent-card.json"] {
+        let url = format!("http://{}{path}", bed.address).parse().unwrap();
+        assert_eq!(fetch_card(&url).await, Ok(samples::card(false)), "{path}");
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let other = Router::new()
+        .route("/empty.json", get(|| async { "{}" }))
+        .route("/huge.json", get(|| async { " ".repeat(2 << 20) }))
+        .route("/away.json", get(|| async { axum::response::Redirect::temporary("/empty.json") }))
+        .route("/text.json", get(|| async { "<html>" }));
+    let serving = tokio::spawn(a2a_http::serve(listener, other, std::future::pending()));
+    let kind = async |path: &str| fetch_card(&format!("http://{address}{path}").parse().unwrap()).await.unwrap_err().kind;
+    for path in ["/empty.json", "/huge.json", "/text.json"] {
+        assert_eq!(kind(path).await, ErrorKind::InvalidAgentResponse, "{path}");
+    }
+    assert_eq!(kind("/away.json").await, ErrorKind::Internal);
+    assert_eq!(kind("/none.json").await, ErrorKind::MethodNotFound);
+    serving.abort();
+    let _ = serving.await;
+    assert_eq!(kind("/empty.json").await, ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn a_client_takes_the_interface_that_is_preferred() {
+    let bed = bed().await;
+    let interface = |binding: &str, version: &str| AgentInterface {
+        protocol_version: version.to_owned(),
+        tenant: Some("acme".to_owned()),
+        ..AgentInterface::new(format!("http://{}", bed.address), binding)
+    };
+    let card = |interfaces: &[AgentInterface]| AgentCard { supported_interfaces: interfaces.to_vec(), ..samples::card(false) };
+    let all = card(&[
+        interface("JSONRPC", "0.3"),
+        interface("GRPC", "1.0"),
+        interface("HTTP+JSON", "1.0"),
+        interface("JSONRPC", "1.0"),
+    ]);
+    let chosen = |card: &AgentCard, preferred: &[Binding]| match Client::from_card(card, Some(crate::bed::ANN.into()), preferred)
+    {
+        Ok(Client::JsonRpc(_)) => Some(Binding::JsonRpc),
+        Ok(Client::HttpJson(_)) => Some(Binding::HttpJson),
+        Ok(Client::Grpc(_)) => Some(Binding::Grpc),
+        Err(ClientError::NoInterface(_)) => None,
+        Err(error) => panic!("{error:?}"),
+    };
+    assert_eq!(chosen(&all, &[]), Some(Binding::Grpc));
+    for binding in Binding::ALL {
+        assert_eq!(chosen(&all, &[binding]), Some(binding));
+    }
+    let old = card(&[interface("JSONRPC", "0.3"), interface("HTTP+JSON", "1.0")]);
+    assert_eq!(chosen(&old, &Binding::ALL), Some(Binding::HttpJson));
+    assert_eq!(chosen(&old, &[Binding::JsonRpc]), None);
+    assert_eq!(chosen(&card(&[]), &[]), None);
+
+    let client = Client::from_card(&all, Some(crate::bed::ANN.into()), &[]).unwrap();
+    assert_eq!(client.card(), all);
+    assert!(exercise(&client, &Caller::default()).await.iter().all(|(_, end)| end.is_none()));
+    assert!(bed.service.seen().iter().all(|seen| seen.request["tenant"] == "acme"));
+}
