@@ -1,0 +1,115 @@
+//! One stream: frames numbered without gaps, never more of them under way than the client has room for, kept until it has them.
+
+use a2a::{A2aError, A2aService, EventStream, StreamResponse};
+use bytes::Bytes;
+use futures::StreamExt as _;
+use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at};
+
+use super::envelope::Envelope;
+use super::exchanges::{Exchange, Said};
+use super::options::{HEARTBEAT_MAX, HEARTBEAT_MIN, SILENT_BEATS_MAX};
+use super::post::{Letter, Post, error_body};
+use super::window::{Frame, Window};
+use super::{Server, Stage, reached};
+use crate::header::Status;
+
+/// A stream to one client.
+struct Outlet<'a> {
+    post: &'a Post,
+    envelope: &'a Envelope,
+    exchange: Exchange,
+    window: Window,
+    /// Moves when the client resumes elsewhere.
+    inbox: String,
+    /// The service has said its last.
+    is_over: bool,
+}
+
+/// Runs until the client has everything, takes it back, is silent for too long, or this replica stops.
+pub(super) async fn run<S: A2aService>(server: &Server<S>, envelope: &Envelope, mut events: EventStream) {
+    let limits = &server.options.limits;
+    let mut outlet = Outlet {
+        post: &server.post,
+        envelope,
+        exchange: server.exchanges.open(&envelope.address, &envelope.caller.sender, &server.replica, 0),
+        window: Window::new(envelope.frames_max, limits.window_bytes_max),
+        inbox: envelope.inbox.clone(),
+        is_over: false,
+    };
+    let every: Duration = envelope.beat.unwrap_or(limits.heartbeat).clamp(HEARTBEAT_MIN, HEARTBEAT_MAX);
+    let mut beat = interval_at(Instant::now() + every, every);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut heard_at = Instant::now();
+    let mut stage = server.stage.subscribe();
+    while !(outlet.is_over && outlet.window.is_empty()) {
+        tokio::select! {
+            said = outlet.exchange.next() => {
+                heard_at = Instant::now();
+                match said {
+                    Said::Ack(seq) => outlet.window.acknowledge(seq),
+                    Said::Resume { after, inbox } => outlet.resume(after, inbox).await,
+                    Said::Cancel => return,
+                    Said::Piece(..) => {}
+                }
+            }
+            event = events.next(), if !outlet.is_over && outlet.window.has_room() => outlet.tell(event).await,
+            _ = beat.tick() => {
+                if heard_at.elapsed() > every * SILENT_BEATS_MAX {
+                    tracing::info!("the client of a stream is silent; it can subscribe again");
+                    return;
+                }
+                outlet.note(Status::Heartbeat).await;
+            }
+            () = reached(&mut stage, Stage::Draining) => {
+                outlet.note(Status::Resume).await;
+                return;
+            }
+        }
+    }
+}
+
+impl Outlet<'_> {
+    /// What the service says next becomes the next frame.
+    async fn tell(&mut self, event: Option<Result<StreamResponse, A2aError>>) {
+        let (status, body) = match event.map(|event| event.and_then(|event| write(&event))) {
+            Some(Ok(body)) => (Status::Ok, body),
+            Some(Err(error)) => (Status::Error, error_body(&error)),
+            None => (Status::End, Bytes::new()),
+        };
+        self.is_over = status != Status::Ok;
+        let frame = self.window.add(status, body);
+        self.send(&frame).await;
+    }
+
+    /// What the client does not have goes to where it listens now, and a heartbeat, so that it hears something in any case.
+    async fn resume(&mut self, after: u64, inbox: String) {
+        self.window.acknowledge(after);
+        self.inbox = inbox;
+        let frames: Vec<Frame> = self.window.outstanding().cloned().collect();
+        for frame in &frames {
+            self.send(frame).await;
+        }
+        self.note(Status::Heartbeat).await;
+    }
+
+    async fn send(&self, frame: &Frame) {
+        let extensions = &self.envelope.extensions;
+        let letter = match frame.status {
+            Status::Ok => Letter::ok(&self.inbox, frame.body.clone(), extensions),
+            other => Letter::new(&self.inbox, other, frame.body.clone()),
+        };
+        self.post.send(Letter { seq: Some(frame.seq), control: Some(self.exchange.control(frame.seq)), ..letter }).await;
+    }
+
+    /// Something that is no frame; it says how far the frames are. Answering it acknowledges nothing new: it shows that the client lives.
+    async fn note(&self, status: Status) {
+        let control = Some(self.exchange.control(self.window.acknowledged()));
+        let letter = Letter::new(&self.inbox, status, Bytes::new());
+        self.post.send(Letter { seq: Some(self.window.last()), control, ..letter }).await;
+    }
+}
+
+fn write(event: &StreamResponse) -> Result<Bytes, A2aError> {
+    let written = serde_json::to_vec(event).map(Bytes::from);
+    written.map_err(|error| A2aError::internal(format!("an event cannot be written: {error}")))
+}
