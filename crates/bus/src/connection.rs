@@ -154,6 +154,11 @@ impl fmt::Debug for Bus {
 }
 
 impl Bus {
+    /// The connection itself, for protocols of others that are no matter of the bus.
+    pub fn client(&self) -> async_nats::Client {
+        self.client.clone()
+    }
+
     /// Connects, and from then on reconnects by itself for ever.
     ///
     /// # Errors

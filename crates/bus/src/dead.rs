@@ -106,7 +106,7 @@ pub async fn list(admin: &Bus, from: u64, limit: usize) -> Result<Page, DeadErro
     let mut letters = Vec::new();
     let mut next = from.max(1);
     while letters.len() < limit.clamp(1, PAGE_MAX) {
-        match stream.direct_get_next_for_subject(Stream::Dead.subjects(), Some(next)).await {
+        match stream.direct_get_next_for_subject("dead.>", Some(next)).await {
             Ok(message) => {
                 next = message.sequence.saturating_add(1);
                 letters.push(read(message)?);

@@ -2,20 +2,24 @@
 //!
 //! | user | may publish, besides `fact.>` and `dead.<itself>` | takes from |
 //! |---|---|---|
-//! | gateway | `alerts.>`, `approval.*.*.decided` (only it) | APPROVALS: requested, closed |
+//! | gateway | `alerts.>`, `approval.*.*.decided` (only it), `a2a.*.{diagnostics,communication,remediation}.request` | APPROVALS: requested, closed; A2A: its events |
 //! | monitoring | `a2a.*.{diagnostics,communication,remediation}.request` | ALERTS; A2A: its events |
-//! | diagnostics | `a2a.*.monitoring.event` | A2A: its requests |
-//! | communication | `a2a.*.monitoring.event` | A2A: its requests |
-//! | remediation | `a2a.*.monitoring.event`, `approval.*.*.requested`, `approval.*.*.closed` | A2A: its requests; APPROVALS: decided |
+//! | diagnostics | `a2a.*.{monitoring,gateway}.event` | A2A: its requests |
+//! | communication | `a2a.*.{monitoring,gateway}.event` | A2A: its requests |
+//! | remediation | `a2a.*.{monitoring,gateway}.event`, `approval.*.*.requested`, `approval.*.*.closed` | A2A: its requests; APPROVALS: decided |
 //! | connectors | | |
 //! | ledger | | FACTS |
 //! | admin | everything | everything |
 //!
-//! Every role may subscribe to its own inbox and to nothing else: what it takes, it takes through its durable consumer, whose filter is
+//! Every role may subscribe to its own inbox and to nothing else (but the gateway to A2A calls, below): what it takes, it takes through its durable consumer, whose filter is
 //! not its to change. On a consumer it may ask for messages, ask how it stands, and acknowledge; for another's it may do none of these.
+//! The gateway answers calls to our agents from outside (`schemas/a2a-nats.md`): it hears `a2a.*.<agent>.rpc.>` and questions of
+//! discovery, may answer whoever asked, says that the agents live, and writes their cards. Users who call are rendered beside the roles.
+//!
 //! Monitoring may also purge ALERTS, to trim what it has handled: as its only reader it could drop them all the same.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use incident::task::Role;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -43,7 +47,7 @@ pub enum PermissionsError {
     #[error("the password of NATS user {user} must be 16 to 256 characters out of a-z, A-Z, 0-9, '_' and '-'")]
     PasswordUnfit {
         /// Who.
-        user: User,
+        user: String,
     },
 }
 
@@ -68,15 +72,54 @@ pub fn publish_allowed(role: Role) -> Vec<String> {
 
 /// What a role may subscribe to.
 pub fn subscribe_allowed(role: Role) -> Vec<String> {
-    vec![format!("{}.>", User::Role(role).inbox_prefix())]
+    let mut allowed = vec![format!("{}.>", User::Role(role).inbox_prefix())];
+    if role == Role::Gateway {
+        allowed.extend(CALLS.map(str::to_owned));
+    }
+    allowed
+}
+
+/// Calls to our agents, in the queue group of their replicas; what belongs to one call under way; questions of discovery (ADR-32).
+const CALLS: [&str; 9] = [
+    "a2a.*.diagnostics.rpc.* a2a",
+    "a2a.*.diagnostics.rpc.*.*.*.*",
+    "a2a.*.remediation.rpc.* a2a",
+    "a2a.*.remediation.rpc.*.*.*.*",
+    "a2a.*.communication.rpc.* a2a",
+    "a2a.*.communication.rpc.*.*.*.*",
+    "$SRV.*",
+    "$SRV.*.*",
+    "$SRV.*.*.*",
+];
+/// How long a call may be answered after its client said something last. Clients of streams say something with every heartbeat.
+const ANSWER_WITHIN: &str = "1h";
+
+/// A user who is none of ours, as a client of our agents.
+#[derive(Debug, Clone)]
+pub struct Other {
+    /// Its name.
+    pub user: String,
+    /// Its password.
+    pub password: SecretString,
+    /// The value of `permissions` in the server's configuration.
+    pub permissions: String,
 }
 
 const fn own_words(role: Role) -> &'static [&'static str] {
     match role {
-        Role::Gateway => &["alerts.>", "approval.*.*.decided"],
+        Role::Gateway => &[
+            "alerts.>",
+            "approval.*.*.decided",
+            "a2a.*.*.alive",
+            "$KV.A2A_CARDS.*.*",
+            "$JS.API.STREAM.INFO.KV_A2A_CARDS",
+            "a2a.*.diagnostics.request",
+            "a2a.*.communication.request",
+            "a2a.*.remediation.request",
+        ],
         Role::Monitoring => &["a2a.*.diagnostics.request", "a2a.*.communication.request", "a2a.*.remediation.request"],
-        Role::Diagnostics | Role::Communication => &["a2a.*.monitoring.event"],
-        Role::Remediation => &["a2a.*.monitoring.event", "approval.*.*.requested", "approval.*.*.closed"],
+        Role::Diagnostics | Role::Communication => &["a2a.*.monitoring.event", "a2a.*.gateway.event"],
+        Role::Remediation => &["a2a.*.monitoring.event", "a2a.*.gateway.event", "approval.*.*.requested", "approval.*.*.closed"],
         Role::Connectors | Role::Ledger => &[],
     }
 }
@@ -86,7 +129,7 @@ const fn own_words(role: Role) -> &'static [&'static str] {
 ///
 /// # Errors
 /// If a user has no password, or one that is unfit.
-pub fn render(passwords: &BTreeMap<User, SecretString>) -> Result<String, PermissionsError> {
+pub fn render(passwords: &BTreeMap<User, SecretString>, others: &[Other]) -> Result<String, PermissionsError> {
     let mut users = Vec::new();
     for user in User::all() {
         let password = passwords.get(&user).ok_or(PermissionsError::PasswordMissing { user })?;
@@ -94,21 +137,31 @@ pub fn render(passwords: &BTreeMap<User, SecretString>) -> Result<String, Permis
         let permissions = match user {
             User::Admin => String::new(),
             User::Role(role) => format!(
-                ", permissions: {{\n      publish: {{ allow: [{}] }}\n      subscribe: {{ allow: [{}] }}\n    }}",
+                ", permissions: {{\n      publish: {{ allow: [{}] }}\n      subscribe: {{ allow: [{}] }}{}\n    }}",
                 quoted(&publish_allowed(role)),
                 quoted(&subscribe_allowed(role)),
+                answers(role),
             ),
         };
         users.push(format!("    {{ user: \"{user}\", password: \"{password}\"{permissions} }}\n"));
+    }
+    for Other { user, password, permissions } in others {
+        let password = fit(user, password.expose_secret())?;
+        users.push(format!("    {{ user: \"{user}\", password: \"{password}\", permissions: {permissions} }}\n"));
     }
     let users = users.concat();
     Ok(format!("max_payload: {MESSAGE_BYTES_MAX}\nauthorization {{\n  users = [\n{users}  ]\n}}\n"))
 }
 
-fn fit(user: User, password: &str) -> Result<&str, PermissionsError> {
+fn answers(role: Role) -> String {
+    let may = role == Role::Gateway;
+    if may { format!("\n      allow_responses: {{ max: -1, expires: \"{ANSWER_WITHIN}\" }}") } else { String::new() }
+}
+
+fn fit(user: impl fmt::Display, password: &str) -> Result<&str, PermissionsError> {
     let is_plain = password.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     let is_long = (PASSWORD_LENGTH_MIN..=PASSWORD_LENGTH_MAX).contains(&password.len());
-    if is_plain && is_long { Ok(password) } else { Err(PermissionsError::PasswordUnfit { user }) }
+    if is_plain && is_long { Ok(password) } else { Err(PermissionsError::PasswordUnfit { user: user.to_string() }) }
 }
 
 fn quoted(subjects: &[String]) -> String {
@@ -136,12 +189,12 @@ mod tests {
     fn passwords_are_there_long_and_plain() {
         let mut passwords: BTreeMap<User, SecretString> =
             User::all().map(|user| (user, SecretString::from("0123456789abcdef"))).collect();
-        assert!(render(&passwords).is_ok());
+        assert!(render(&passwords, &[]).is_ok());
         for unfit in ["short", "has \"quotes\" in it and more", "$2a$11$looks.like.a.hash.of.bcrypt"] {
             passwords.insert(User::Admin, SecretString::from(unfit));
-            assert_eq!(render(&passwords), Err(PermissionsError::PasswordUnfit { user: User::Admin }));
+            assert_eq!(render(&passwords, &[]), Err(PermissionsError::PasswordUnfit { user: "admin".to_owned() }));
         }
         passwords.remove(&User::Admin);
-        assert_eq!(render(&passwords), Err(PermissionsError::PasswordMissing { user: User::Admin }));
+        assert_eq!(render(&passwords, &[]), Err(PermissionsError::PasswordMissing { user: User::Admin }));
     }
 }

@@ -3,7 +3,7 @@
 //! | stream | subjects | keeps | read by |
 //! |---|---|---|---|
 //! | ALERTS | `alerts.>` | until handled | monitoring |
-//! | A2A | `a2a.>` | for a week | monitoring (events); diagnostics, communication, remediation (requests) |
+//! | A2A | `a2a.*.*.request`, `a2a.*.*.event` | for a week | monitoring, gateway (events); diagnostics, communication, remediation (requests) |
 //! | APPROVALS | `approval.>` | for 30 days | gateway (requested, closed); remediation (decided) |
 //! | FACTS | `fact.>` | for 30 days | ledger |
 //! | DEAD | `dead.>` | until replayed or dropped | people |
@@ -111,9 +111,10 @@ pub struct Consumer {
 }
 
 /// Every consumer there is.
-pub const CONSUMERS: [Consumer; 8] = [
+pub const CONSUMERS: [Consumer; 9] = [
     Consumer { stream: Stream::Alerts, role: Role::Monitoring, filters: &["alerts.>"] },
     Consumer { stream: Stream::A2a, role: Role::Monitoring, filters: &["a2a.*.monitoring.event"] },
+    Consumer { stream: Stream::A2a, role: Role::Gateway, filters: &["a2a.*.gateway.event"] },
     Consumer { stream: Stream::A2a, role: Role::Diagnostics, filters: &["a2a.*.diagnostics.request"] },
     Consumer { stream: Stream::A2a, role: Role::Communication, filters: &["a2a.*.communication.request"] },
     Consumer { stream: Stream::A2a, role: Role::Remediation, filters: &["a2a.*.remediation.request"] },
@@ -164,14 +165,15 @@ impl Stream {
         }
     }
 
-    /// The subjects it takes.
-    pub const fn subjects(self) -> &'static str {
+    /// The subjects it takes. Of A2A only what must survive: calls that wait for a reply (`a2a.*.*.rpc.*`) are not for a stream, whose
+    /// acknowledgement the caller would take for the reply.
+    pub const fn subjects(self) -> &'static [&'static str] {
         match self {
-            Self::Alerts => "alerts.>",
-            Self::A2a => "a2a.>",
-            Self::Approvals => "approval.>",
-            Self::Facts => "fact.>",
-            Self::Dead => "dead.>",
+            Self::Alerts => &["alerts.>"],
+            Self::A2a => &["a2a.*.*.request", "a2a.*.*.event"],
+            Self::Approvals => &["approval.>"],
+            Self::Facts => &["fact.>"],
+            Self::Dead => &["dead.>"],
         }
     }
 
@@ -214,7 +216,7 @@ impl Stream {
         jetstream::stream::Config {
             name: self.name().to_owned(),
             description: Some(self.description().to_owned()),
-            subjects: vec![self.subjects().to_owned()],
+            subjects: self.subjects().iter().map(|&subject| subject.to_owned()).collect(),
             storage: StorageType::File,
             retention: RetentionPolicy::Limits,
             discard: DiscardPolicy::New,
@@ -262,9 +264,23 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for consumer in CONSUMERS {
             assert!(seen.insert((consumer.stream, consumer.role)), "{} twice", consumer.label());
-            let prefix = consumer.stream.subjects().trim_end_matches('>');
-            assert!(consumer.filters.iter().all(|filter| filter.starts_with(prefix)), "{}", consumer.label());
+            let is_taken = |filter: &&str| consumer.stream.subjects().iter().any(|subject| covers(subject, filter));
+            assert!(consumer.filters.iter().all(is_taken), "{}", consumer.label());
         }
         assert_eq!(Consumer::of(Role::Connectors).count(), 0);
+    }
+
+    /// Whether every subject that the filter takes is one of the stream's.
+    fn covers(subject: &str, filter: &str) -> bool {
+        let mut wanted = filter.split('.');
+        for token in subject.split('.') {
+            match (token, wanted.next()) {
+                (">", Some(_)) => return true,
+                ("*", Some(other)) if other != ">" => {}
+                (token, other) if other == Some(token) => {}
+                _ => return false,
+            }
+        }
+        wanted.next().is_none()
     }
 }

@@ -116,6 +116,8 @@ pub enum Channel {
     Cli,
     /// The HTTP API, with a personal token.
     Api,
+    /// An A2A client that speaks for the person, with a token of its own.
+    A2a,
 }
 
 impl Channel {
@@ -125,6 +127,7 @@ impl Channel {
             Self::Slack => "Slack",
             Self::Cli => "the command line",
             Self::Api => "the HTTP API",
+            Self::A2a => "an A2A client",
         }
     }
 }

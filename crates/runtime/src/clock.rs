@@ -9,6 +9,17 @@ pub fn now() -> DateTime<Utc> {
     DateTime::from_timestamp_millis(now.timestamp_millis()).unwrap_or(now)
 }
 
+/// Random bits from the operating system, for ids.
+///
+/// # Panics
+/// If the operating system has none; then nothing here could run at all.
+#[expect(clippy::expect_used, reason = "without random bytes there is no TLS either, and so nothing to do")]
+pub fn random() -> u128 {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the operating system has random bytes");
+    u128::from_ne_bytes(bytes)
+}
+
 /// `N` random bytes from the operating system, in hex.
 ///
 /// # Errors

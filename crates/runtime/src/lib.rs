@@ -19,5 +19,6 @@ mod sweep;
 pub mod telemetry;
 pub mod wire;
 
+pub use outgoing::{SayError, say};
 pub use perform::{Call, Fault, NoEffects, Perform, chain};
 pub use service::{Context, Handle, SubmitError, serve, start};

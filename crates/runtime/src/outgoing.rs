@@ -2,6 +2,7 @@
 
 use a2a::nats::Method;
 use bus::subject::Subject;
+use bus::{Bus, PublishError};
 use incident::agent::Outgoing;
 use incident::approval::ApprovalRequest;
 use incident::fact::Fact;
@@ -9,6 +10,28 @@ use serde::Serialize;
 use store::{Publication, StoreError};
 
 use crate::wire;
+
+/// A message that could not be said.
+#[derive(Debug, thiserror::Error)]
+pub enum SayError {
+    /// It cannot be written.
+    #[error("writing the message")]
+    Write(#[source] StoreError),
+    /// The bus did not take it; say it again.
+    #[error("saying it on the bus")]
+    Publish(#[source] PublishError),
+}
+
+/// Says a message at once, for callers that remember by themselves what they owe. Saying it twice is saying it once.
+///
+/// # Errors
+/// If it is not on the stream, as far as is known.
+pub async fn say(bus: &Bus, outgoing: &Outgoing, trace: Option<&str>) -> Result<(), SayError> {
+    let Publication { id, subject, headers, body } = message(outgoing, trace).map_err(SayError::Write)?;
+    let publication = bus::Publication { subject, id, trace: trace.map(str::to_owned), headers, body };
+    let mut said = bus.publish_all(&[publication]).await;
+    said.pop().unwrap_or(Ok(())).map_err(SayError::Publish)
+}
 
 /// A message of an agent. `trace` is that of the commit which sends it.
 pub(crate) fn message(message: &Outgoing, trace: Option<&str>) -> Result<Publication, StoreError> {

@@ -12,7 +12,7 @@ use incident::agent::{Locator, PersonsAnswer};
 use incident::agents::ballot::Ballot;
 use incident::approval::{Answer, ApprovalRequest, Channel, Refusal};
 use incident::handling::{Loaded, Stored};
-use incident::id::{ApprovalId, IncidentId, PersonId};
+use incident::id::{ApprovalId, IncidentId, PersonId, TenantId};
 use incident::plan::{Digest, Plan};
 use runtime::clock;
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,7 @@ const CHANNEL: &str = "paramedic-channel";
 
 #[derive(Debug, Clone, Copy, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Word {
+pub(crate) enum Word {
     Approve,
     Reject,
 }
@@ -144,7 +144,7 @@ fn channel(headers: &HeaderMap) -> Result<Channel, Problem> {
     }
 }
 
-fn given(decision: Word, reason: Option<String>) -> Result<Answer, Problem> {
+pub(crate) fn given(decision: Word, reason: Option<String>) -> Result<Answer, Problem> {
     let reason = reason.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     if reason.as_ref().is_some_and(|text| text.chars().count() > REASON_CHARS_MAX) {
         return Err(invalid("/reason", format!("must have at most {REASON_CHARS_MAX} characters"), "reason-length"));
@@ -183,7 +183,7 @@ pub(crate) async fn show(
 ) -> Result<Json<Detail>, Problem> {
     let caller = edge.caller(&headers)?;
     let approval: ApprovalId = approval.parse().map_err(|_| nothing_waits())?;
-    let (request, agreed) = open(&edge, caller.tenant, &approval).await?.ok_or_else(nothing_waits)?;
+    let (request, agreed) = open(&edge, &caller.tenant.id, &approval).await?.ok_or_else(nothing_waits)?;
     let waiting = waiting(caller.tenant, &request, agreed);
     let plan = request.plan;
     Ok(Json(Detail { waiting, diff: plan.diff.clone(), plan }))
@@ -210,13 +210,13 @@ pub(crate) async fn list(
 }
 
 /// The request, and who has said yes, if it still waits.
-async fn open(
+pub(crate) async fn open(
     edge: &Edge,
-    tenant: &Tenant,
+    tenant: &TenantId,
     approval: &ApprovalId,
 ) -> Result<Option<(ApprovalRequest, BTreeSet<PersonId>)>, Problem> {
     let locator = Locator::Open(approval.to_string());
-    let loaded = edge.parts.store.load::<Ballot, ()>(&tenant.id, &locator, &[]).await;
+    let loaded = edge.parts.store.load::<Ballot, ()>(tenant, &locator, &[]).await;
     let Loaded { stored, .. } = loaded.map_err(|error| store_failed(&error))?;
     match stored.map(|Stored { entity, .. }| entity.state) {
         Some(Ballot::Open { request, agreed }) => Ok(Some((*request, agreed))),

@@ -6,6 +6,7 @@ use std::fmt;
 use incident::alert::Correlation;
 use incident::approval::Directory;
 use incident::id::PersonId;
+use incident::task::Role;
 use runtime::secret::Secret;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -27,6 +28,9 @@ pub struct TenantEdge {
     /// Who may use the API, and who may decide on what.
     #[serde(default)]
     pub people: Vec<Person>,
+    /// Programs that may give our agents work over A2A.
+    #[serde(default)]
+    pub a2a_clients: Vec<A2aClient>,
 }
 
 impl TenantEdge {
@@ -74,6 +78,25 @@ pub struct Person {
     /// SHA-256 of the person's token for CLI and API, in hex. The token itself is the person's alone.
     #[serde(default)]
     pub token_sha256: Option<TokenDigest>,
+}
+
+/// A program that calls our agents over A2A.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct A2aClient {
+    /// Its name: its tasks are its own under it. 1 to 63 characters out of `a-z A-Z 0-9 _ -`.
+    pub name: String,
+    /// SHA-256 of its token, in hex.
+    pub token_sha256: TokenDigest,
+    /// The agents that it may give work: `diagnostics`, `remediation`, `communication`.
+    #[serde(default)]
+    pub agents: BTreeSet<Role>,
+    /// Password of its NATS user, `<tenant>.<name>`, if it may also come over NATS; `paramedic nats-users` prints the user.
+    #[serde(default)]
+    pub nats_password: Option<Secret>,
+    /// The person whose decisions it brings, if it may bring any: one of `people`. What it says counts as theirs.
+    #[serde(default)]
+    pub speaks_for: Option<PersonId>,
 }
 
 /// SHA-256 of a bearer token. Tokens are compared by digest, so that neither their length nor their first bytes show in the time that

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bus::Intake;
 use incident::agent::{Content, Locator, PersonsAnswer};
-use incident::agents::ballot::{Ballot, BallotKeeper};
+use incident::agents::ballot::Ballot;
+use incident::agents::gateway::Gateway;
 use incident::approval::Refusal;
 use incident::handling::Answer;
 use incident::id::{ApprovalId, TenantId};
@@ -13,6 +14,7 @@ use store::{Store, StoreError};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use crate::agents::{Agents, PublicUrl};
 use crate::body::Room;
 use crate::problem::{Kind, Problem};
 use crate::replies::Replies;
@@ -38,11 +40,15 @@ pub struct Parts {
     /// The way to the bus.
     pub intake: Intake,
     /// Where people's answers are judged and recorded.
-    pub ballots: Handle<BallotKeeper>,
+    pub ballots: Handle<Gateway>,
     /// The gateway's memory, and its view of the ledger.
     pub store: Store,
     /// The way back to people who clicked.
     pub replies: Replies,
+    /// Our agents, for A2A clients.
+    pub agents: Agents,
+    /// Where clients reach the gateway.
+    pub url: PublicUrl,
 }
 
 /// The parts, and how much of them is in use.

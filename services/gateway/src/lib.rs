@@ -3,6 +3,7 @@
 //! It knows who calls, takes what keeps the rules, and hands it on: alerts to the bus, people's answers to the ballots. It decides
 //! nothing about incidents, and changes nothing outside.
 
+mod agents;
 mod alertmanager;
 mod approvals;
 mod body;
@@ -21,7 +22,8 @@ mod slack;
 mod tenants;
 mod webhook;
 
-pub use config::{BadDigest, Person, SlackEdge, TenantEdge, TokenDigest};
+pub use agents::{Agents, PublicUrl, Tell};
+pub use config::{A2aClient, BadDigest, Person, SlackEdge, TenantEdge, TokenDigest};
 pub use edge::Parts;
 pub use listen::serve;
 pub use replies::Replies;

@@ -18,6 +18,8 @@ use crate::{approvals, count, incidents, interactions, webhook};
 
 /// All paths of the edge but those that every role has (`/healthz`, `/readyz`, `/metrics`: `runtime::health`).
 pub fn router(parts: Parts) -> Router {
+    let edge = Arc::new(Edge::new(parts));
+    let a2a = edge.parts.agents.router(&edge);
     Router::new()
         .route("/v1/alertmanager/{tenant}", post(webhook::receive))
         .route("/v1/slack/{tenant}/interactions", post(interactions::receive))
@@ -30,7 +32,9 @@ pub fn router(parts: Parts) -> Router {
         .fallback(|| async { StatusCode::NOT_FOUND })
         .layer(CatchPanicLayer::custom(|_| Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR).into_response()))
         .layer(middleware::from_fn(finish))
-        .with_state(Arc::new(Edge::new(parts)))
+        .with_state(edge)
+        // Answers in A2A's own forms, errors too.
+        .merge(a2a)
 }
 
 async fn finish(request: Request, next: Next) -> Response {

@@ -8,9 +8,11 @@ use axum::http::header::AUTHORIZATION;
 use incident::alert::Correlation;
 use incident::approval::Directory;
 use incident::id::{PersonId, TenantId};
+use incident::task::Role;
 use subtle::{Choice, ConditionallySelectable as _};
 
-use crate::config::{Person, SlackEdge, TenantEdge, TokenDigest};
+use crate::agents::AGENTS;
+use crate::config::{A2aClient, Person, SlackEdge, TenantEdge, TokenDigest};
 use crate::replies::is_loopback;
 
 /// Ids of people whom nobody knows are made with this, for the record of refused answers; so nobody known may have such an id.
@@ -49,6 +51,34 @@ pub enum TenantsError {
         /// Whose.
         tenant: TenantId,
     },
+    /// Not a name that can stand in a subject.
+    #[error("tenant {tenant}: a2a_clients.name {name:?} must be 1 to 63 characters out of a-z, A-Z, 0-9, '_' and '-'")]
+    ClientName {
+        /// Whose.
+        tenant: TenantId,
+        /// The name.
+        name: String,
+    },
+    /// No agent that takes work.
+    #[error(
+        "tenant {tenant}: a2a_clients.agents of {name} names {agent}, which takes no work; diagnostics, remediation and communication do"
+    )]
+    ClientAgent {
+        /// Whose.
+        tenant: TenantId,
+        /// Which client.
+        name: String,
+        /// Which agent.
+        agent: Role,
+    },
+    /// A voice without a person.
+    #[error("tenant {tenant}: a2a_clients.speaks_for of {name} must be the id of one of the tenant's people")]
+    ClientPerson {
+        /// Whose.
+        tenant: TenantId,
+        /// Which client.
+        name: String,
+    },
     /// Kept for strangers.
     #[error("tenant {tenant}: the id of {person} must not begin with {STRANGER:?}, which stands for people unknown")]
     Stranger {
@@ -66,6 +96,7 @@ pub(crate) struct Tenant {
     pub(crate) correlation: Correlation,
     pub(crate) slack: Option<SlackEdge>,
     pub(crate) people: Vec<Person>,
+    clients: Vec<A2aClient>,
     webhook: TokenDigest,
 }
 
@@ -84,6 +115,13 @@ pub(crate) struct Caller<'a> {
     pub(crate) person: &'a Person,
 }
 
+/// An A2A client with a token of its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Client<'a> {
+    pub(crate) tenant: &'a Tenant,
+    pub(crate) client: &'a A2aClient,
+}
+
 impl Tenants {
     /// Checks the configuration of all tenants.
     ///
@@ -94,9 +132,9 @@ impl Tenants {
         let mut by_id = BTreeMap::new();
         for (id, edge) in edges {
             check(&id, &edge, &mut tokens)?;
-            let TenantEdge { webhook_token, correlation, slack, people } = edge;
+            let TenantEdge { webhook_token, correlation, slack, people, a2a_clients: clients } = edge;
             let webhook = TokenDigest::of(webhook_token.reveal());
-            by_id.insert(id.clone(), Tenant { id, correlation, slack, people, webhook });
+            by_id.insert(id.clone(), Tenant { id, correlation, slack, people, clients, webhook });
         }
         Ok(Self { by_id, nobody: TokenDigest::of("") })
     }
@@ -105,6 +143,11 @@ impl Tenants {
     pub fn directories(&self) -> BTreeMap<TenantId, Directory> {
         let directory = |tenant: &Tenant| tenant.people.iter().map(|p| (p.id.clone(), p.groups.clone())).collect();
         self.by_id.iter().map(|(id, tenant)| (id.clone(), directory(tenant))).collect()
+    }
+
+    /// Tenants with A2A clients.
+    pub fn with_clients(&self) -> Vec<TenantId> {
+        self.by_id.values().filter(|tenant| !tenant.clients.is_empty()).map(|tenant| tenant.id.clone()).collect()
     }
 
     pub(crate) fn named(&self, name: &str) -> Option<&Tenant> {
@@ -120,22 +163,38 @@ impl Tenants {
         tenant.filter(|_| is_right)
     }
 
-    /// The person whose token the caller has. Looks at all people, so that the time does not tell whose it is.
+    /// The person whose token the caller has.
     pub(crate) fn caller(&self, headers: &HeaderMap) -> Option<Caller<'_>> {
-        let given = TokenDigest::of(bearer(headers)?);
         let everybody = self.by_id.values().flat_map(|tenant| tenant.people.iter().map(move |person| Caller { tenant, person }));
-        let (mut place, mut found) = (0_u32, Choice::from(0));
-        for (n, caller) in (0_u32..).zip(everybody.clone()) {
-            let is_theirs = caller.person.token_sha256.map_or(Choice::from(0), |digest| digest.matches(&given));
-            place.conditional_assign(&n, is_theirs);
-            found |= is_theirs;
-        }
-        let place = usize::try_from(place).ok()?;
-        if bool::from(found) { everybody.clone().nth(place) } else { None }
+        whose(headers, everybody, |caller| caller.person.token_sha256)
+    }
+
+    /// The A2A client whose token the caller has.
+    pub(crate) fn client(&self, headers: &HeaderMap) -> Option<Client<'_>> {
+        let all = self.by_id.values().flat_map(|tenant| tenant.clients.iter().map(move |client| Client { tenant, client }));
+        whose(headers, all, |client| Some(client.client.token_sha256))
     }
 }
 
+/// Whose token came with the call. Looks at all of them, so that the time does not tell whose it is.
+fn whose<T>(headers: &HeaderMap, all: impl Iterator<Item = T> + Clone, token: impl Fn(&T) -> Option<TokenDigest>) -> Option<T> {
+    let given = TokenDigest::of(bearer(headers)?);
+    let (mut place, mut found) = (0_u32, Choice::from(0));
+    for (n, one) in (0_u32..).zip(all.clone()) {
+        let is_theirs = token(&one).map_or(Choice::from(0), |digest| digest.matches(&given));
+        place.conditional_assign(&n, is_theirs);
+        found |= is_theirs;
+    }
+    let place = usize::try_from(place).ok()?;
+    if bool::from(found) { all.clone().nth(place) } else { None }
+}
+
 impl Tenant {
+    /// The A2A client of this name.
+    pub(crate) fn client_named(&self, name: &str) -> Option<&A2aClient> {
+        self.clients.iter().find(|client| client.name == name)
+    }
+
     /// Who a Slack user is. Somebody unknown gets an id that is in no directory: their answer is refused, and that is recorded.
     pub(crate) fn slack_person(&self, user: &str) -> Option<PersonId> {
         let known = self.people.iter().find(|person| person.slack_user.as_deref() == Some(user));
@@ -186,6 +245,32 @@ fn check(id: &TenantId, edge: &TenantEdge, tokens: &mut BTreeSet<String>) -> Res
             return twice("token_sha256");
         }
     }
+    check_clients(id, edge, tokens)
+}
+
+fn check_clients(id: &TenantId, edge: &TenantEdge, tokens: &mut BTreeSet<String>) -> Result<(), TenantsError> {
+    let mut names = BTreeSet::new();
+    for client in &edge.a2a_clients {
+        let (tenant, name) = (id.clone(), client.name.clone());
+        let is_token =
+            (1..=63).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        if !is_token {
+            return Err(TenantsError::ClientName { tenant, name });
+        }
+        if !names.insert(&client.name) {
+            return Err(TenantsError::Twice { tenant, field: "a2a_clients.name" });
+        }
+        if let Some(&agent) = client.agents.iter().find(|agent| !AGENTS.contains(agent)) {
+            return Err(TenantsError::ClientAgent { tenant, name, agent });
+        }
+        if client.speaks_for.as_ref().is_some_and(|person| edge.people.iter().all(|known| known.id != *person)) {
+            return Err(TenantsError::ClientPerson { tenant, name });
+        }
+        // A person's token is the person's alone.
+        if !tokens.insert(client.token_sha256.into()) {
+            return Err(TenantsError::Twice { tenant, field: "a2a_clients.token_sha256" });
+        }
+    }
     Ok(())
 }
 
@@ -211,7 +296,13 @@ mod tests {
     }
 
     fn edge(token: &str, people: Vec<Person>) -> TenantEdge {
-        TenantEdge { webhook_token: Secret::new(token), correlation: Correlation::default(), slack: None, people }
+        TenantEdge {
+            webhook_token: Secret::new(token),
+            correlation: Correlation::default(),
+            slack: None,
+            people,
+            a2a_clients: vec![],
+        }
     }
 
     fn tenants(edges: Vec<(&str, TenantEdge)>) -> Result<Tenants, TenantsError> {
@@ -286,6 +377,23 @@ mod tests {
         assert_eq!(one(vec![person("ann", None, Some("t")), person("bob", None, Some("t"))]), twice("token_sha256"));
         assert!(matches!(one(vec![person("ann", Some("B1"), None)]), Err(TenantsError::NoPerson { .. })));
         assert!(matches!(one(vec![person("slack-U1", None, None)]), Err(TenantsError::Stranger { .. })));
+        let client = |name: &str, agents: &[Role], speaks_for: Option<&str>| A2aClient {
+            name: name.to_owned(),
+            token_sha256: TokenDigest::of(name),
+            agents: agents.iter().copied().collect(),
+            nats_password: None,
+            speaks_for: speaks_for.map(|person| person.parse().unwrap()),
+        };
+        let with = |clients| {
+            tenants(vec![("acme", TenantEdge { a2a_clients: clients, ..edge("x", vec![person("ann", None, Some("bot"))]) })])
+                .map(drop)
+        };
+        assert_eq!(with(vec![client("a", &AGENTS, Some("ann")), client("b", &[], None)]), Ok(()));
+        assert!(matches!(with(vec![client("a.b", &[], None)]), Err(TenantsError::ClientName { .. })));
+        assert!(matches!(with(vec![client("a", &[Role::Monitoring], None)]), Err(TenantsError::ClientAgent { .. })));
+        assert!(matches!(with(vec![client("a", &[], Some("bob"))]), Err(TenantsError::ClientPerson { .. })));
+        assert_eq!(with(vec![client("a", &[], None), client("a", &[], None)]), twice("a2a_clients.name"));
+        assert_eq!(with(vec![client("bot", &[], None)]), twice("a2a_clients.token_sha256"));
         let across = vec![
             ("acme", edge("x", vec![person("ann", None, Some("t"))])),
             ("blue", edge("y", vec![person("bob", None, Some("t"))])),

@@ -62,12 +62,13 @@ impl Rogue {
     }
 }
 
-const WORDS: [&str; 11] = [
+const WORDS: [&str; 12] = [
     "alerts.acme.1",
     "a2a.acme.diagnostics.request",
     "a2a.acme.communication.request",
     "a2a.acme.remediation.request",
     "a2a.acme.monitoring.event",
+    "a2a.acme.gateway.event",
     "approval.acme.apr_1.requested",
     "approval.acme.apr_1.closed",
     "approval.acme.apr_1.decided",
@@ -125,11 +126,23 @@ const TAKING: [(Role, &[&str]); 3] = [
 
 fn words_of(role: Role) -> BTreeSet<&'static str> {
     let own: &[&str] = match role {
-        Role::Gateway => &["alerts.acme.1", "approval.acme.apr_1.decided", "dead.gateway"],
+        Role::Gateway => &[
+            "alerts.acme.1",
+            "a2a.acme.diagnostics.request",
+            "a2a.acme.communication.request",
+            "a2a.acme.remediation.request",
+            "approval.acme.apr_1.decided",
+            "dead.gateway",
+        ],
         Role::Monitoring => &["a2a.acme.diagnostics.request", "a2a.acme.communication.request", "a2a.acme.remediation.request"],
-        Role::Diagnostics => &["a2a.acme.monitoring.event", "dead.diagnostics"],
-        Role::Communication => &["a2a.acme.monitoring.event"],
-        Role::Remediation => &["a2a.acme.monitoring.event", "approval.acme.apr_1.requested", "approval.acme.apr_1.closed"],
+        Role::Diagnostics => &["a2a.acme.monitoring.event", "a2a.acme.gateway.event", "dead.diagnostics"],
+        Role::Communication => &["a2a.acme.monitoring.event", "a2a.acme.gateway.event"],
+        Role::Remediation => &[
+            "a2a.acme.monitoring.event",
+            "a2a.acme.gateway.event",
+            "approval.acme.apr_1.requested",
+            "approval.acme.apr_1.closed",
+        ],
         Role::Connectors | Role::Ledger => &[],
     };
     own.iter().copied().chain(["fact.acme.inc_1.opened"]).collect()

@@ -27,7 +27,7 @@ pub(crate) async fn stage() -> Result<Stage> {
 
 pub(crate) async fn stage_with(settings: &Settings) -> Result<Stage> {
     let passwords: BTreeMap<_, _> = User::all().map(|user| (user, password(user).into())).collect();
-    stage_on(&bus::permissions::render(&passwords)?, settings).await
+    stage_on(&bus::permissions::render(&passwords, &[])?, settings).await
 }
 
 /// On a server that is configured like this; without users in it, everybody may do everything.

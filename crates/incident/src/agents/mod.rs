@@ -3,6 +3,7 @@
 pub mod ballot;
 pub mod communication;
 pub mod diagnostics;
+pub mod gateway;
 pub mod ledger;
 pub mod monitoring;
 pub mod remediation;

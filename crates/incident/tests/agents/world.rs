@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use chrono::{DateTime, TimeDelta, Utc};
 use ed25519_dalek::SigningKey;
 use incident::agent::{Agent, Content, Effect, Locator, Message, Outgoing};
-use incident::agents::ballot::BallotKeeper;
+use incident::agents::ballot::{Ballot, BallotKeeper};
 use incident::agents::communication::{Communicator, Place, Said, Say};
 use incident::agents::diagnostics::{Collect, Diagnostician};
+use incident::agents::gateway::{Gateway, Kept};
 use incident::agents::ledger::Ledger;
 use incident::agents::monitoring::Monitoring;
 use incident::agents::remediation::{Act, AlertsNow, Done, Probe, Remediator, Rollout};
@@ -226,7 +227,7 @@ pub(crate) struct World {
     pub(crate) now: DateTime<Utc>,
     pub(crate) chance: Chance,
     pub(crate) tenant: TenantId,
-    pub(crate) gateway: Service<BallotKeeper>,
+    pub(crate) gateway: Service<Gateway>,
     pub(crate) monitoring: Service<Monitoring>,
     pub(crate) diagnostics: Service<Diagnostician>,
     pub(crate) communication: Service<Communicator>,
@@ -250,7 +251,9 @@ impl World {
         Self {
             now: scene::at(1_000),
             chance: Chance::new(seed),
-            gateway: Service::new(BallotKeeper { directories: [(tenant.clone(), scene::directory())].into(), key: key.clone() }),
+            gateway: Service::new(Gateway {
+                ballots: BallotKeeper { directories: [(tenant.clone(), scene::directory())].into(), key: key.clone() },
+            }),
             monitoring: Service::new(Monitoring),
             diagnostics: Service::new(Diagnostician),
             communication: Service::new(Communicator { chat: [tenant.clone()].into(), ticket: [tenant.clone()].into() }),
@@ -512,8 +515,8 @@ impl World {
     /// The request that waits for an answer.
     pub(crate) fn waiting(&self) -> Option<incident::approval::ApprovalRequest> {
         self.gateway.states().find_map(|state| match state {
-            incident::agents::ballot::Ballot::Open { request, .. } => Some((**request).clone()),
-            incident::agents::ballot::Ballot::Closed { .. } => None,
+            Kept::Ballot(Ballot::Open { request, .. }) => Some((**request).clone()),
+            Kept::Ballot(Ballot::Closed { .. }) | Kept::Errand { .. } => None,
         })
     }
 }

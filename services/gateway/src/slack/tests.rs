@@ -30,6 +30,7 @@ fn click_with(slack: &SlackEdge, payload: &Value) -> Result<Click, Problem> {
         correlation: Correlation::default(),
         slack: Some(slack.clone()),
         people: vec![person],
+        a2a_clients: vec![],
     };
     let tenants = Tenants::new([("acme".parse().unwrap(), edge)].into()).unwrap();
     let body = form_urlencoded::Serializer::new(String::new()).append_pair("payload", &payload.to_string()).finish();

@@ -9,9 +9,10 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use bus::{Bus, Connect, User};
 use ed25519_dalek::SigningKey;
-use gateway::{Parts, Person, Replies, SlackEdge, TenantEdge, Tenants, TokenDigest};
+use gateway::{A2aClient, Agents, Parts, Person, PublicUrl, Replies, SlackEdge, Tell, TenantEdge, Tenants, TokenDigest};
 use incident::agent::Content;
 use incident::agents::ballot::BallotKeeper;
+use incident::agents::gateway::Gateway;
 use incident::alert::Correlation;
 use incident::approval::{ApprovalRequest, Needs, SignedVote};
 use incident::id::{ApprovalId, TenantId};
@@ -20,7 +21,7 @@ use incident::task::Role;
 use incident::workload::{Workload, WorkloadKind};
 use runtime::lifecycle::Lifecycle;
 use runtime::secret::Secret;
-use runtime::{Context, Handle, NoEffects, clock};
+use runtime::{Context, Handle, clock};
 use serde_json::Value;
 use store::{Options, Store, migrate, role_url};
 use testkit::fakes::slack::{SlackFake, SlackOptions};
@@ -36,6 +37,10 @@ pub(crate) const ANN: &str = "anns-own-token";
 pub(crate) const BOB: &str = "bobs-own-token";
 pub(crate) const CID: &str = "cids-own-token";
 pub(crate) const DEE: &str = "dees-own-token";
+/// Tokens of A2A clients: the bot gives work, the voice brings Ann's decisions, the busybody does both.
+pub(crate) const BOT: &str = "the-bots-token";
+pub(crate) const VOICE: &str = "the-voices-token";
+pub(crate) const BUSYBODY: &str = "the-busybodys-token";
 /// Everything here takes milliseconds; a busy machine may need more.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// Shorter than in production, so that an absent server is noticed while a test waits.
@@ -47,7 +52,7 @@ pub(crate) struct Bed {
     pub(crate) nats: Nats,
     pub(crate) ledger: Store,
     pub(crate) slack: SlackFake,
-    ballots: Handle<BallotKeeper>,
+    ballots: Handle<Gateway>,
     life: Lifecycle,
     pub(crate) database: Database,
 }
@@ -85,6 +90,7 @@ fn edges(replies_url: &str) -> BTreeMap<TenantId, TenantEdge> {
         correlation: Correlation::default(),
         slack,
         people,
+        a2a_clients: vec![],
     };
     let people = vec![
         person("ann", "on-call", Some("U0ANN"), ANN),
@@ -92,10 +98,23 @@ fn edges(replies_url: &str) -> BTreeMap<TenantId, TenantEdge> {
         person("cid", "visitors", Some("U0CID"), CID),
     ];
     let others = vec![person("dee", "on-call", None, DEE)];
-    BTreeMap::from([
-        (tenant(), edge(TOKEN, slack(SECRET), people)),
-        ("blue".parse().unwrap(), edge("blues-webhook-token", None, others)),
-    ])
+    let acme = TenantEdge { a2a_clients: clients(), ..edge(TOKEN, slack(SECRET), people) };
+    BTreeMap::from([(tenant(), acme), ("blue".parse().unwrap(), edge("blues-webhook-token", None, others))])
+}
+
+pub(crate) fn clients() -> Vec<A2aClient> {
+    let client = |name: &str, token, agents: &[Role], speaks_for: Option<&str>| A2aClient {
+        name: name.to_owned(),
+        token_sha256: TokenDigest::of(token),
+        agents: agents.iter().copied().collect(),
+        nats_password: None,
+        speaks_for: speaks_for.map(|person| person.parse().unwrap()),
+    };
+    vec![
+        client("bot", BOT, &[Role::Diagnostics, Role::Remediation], None),
+        client("voice", VOICE, &[], Some("ann")),
+        client("busybody", BUSYBODY, &[Role::Remediation], Some("bob")),
+    ]
 }
 
 pub(crate) async fn bed() -> Bed {
@@ -115,11 +134,13 @@ pub(crate) async fn bed() -> Bed {
     life.spawn_work(worker.run());
     let slack = SlackFake::start(SlackOptions::default()).await.unwrap();
     let tenants = Tenants::new(edges(&slack.hooks_url())).unwrap();
-    let keeper = BallotKeeper { directories: tenants.directories(), key: key() };
+    let agent = Gateway { ballots: BallotKeeper { directories: tenants.directories(), key: key() } };
+    let url = PublicUrl::from(url::Url::parse("https://paramedic.example").unwrap());
+    let agents = Agents::start(&store, &bus, &url).await.unwrap();
     let context = Context { role: Role::Gateway, bus, store: store.clone(), life: life.clone(), lease: Duration::from_secs(5) };
-    let ballots = runtime::start(context, keeper, NoEffects);
+    let ballots = runtime::start(context, agent, Tell::new(agents.clone()));
     let replies = Replies::new(life.clone()).unwrap();
-    let router = gateway::router(Parts { tenants, intake, ballots: ballots.clone(), store, replies });
+    let router = gateway::router(Parts { tenants, intake, ballots: ballots.clone(), store, replies, agents, url });
     Bed { router, nats, ledger, slack, ballots, life, database }
 }
 

@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 
+mod agents;
 mod alertmanager;
 mod answers;
 mod api;
 mod bed;
 mod connections;
 mod health;
+mod on_nats;
 mod webhook;
