@@ -1,9 +1,13 @@
 //! The command line.
 
+mod a2a;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use incident::task::Role;
+
+pub(crate) use self::a2a::{A2aBinding, A2aClient, A2aCommand, A2aSend, ConformanceAgent};
 
 /// From a firing alert to an approved, verified fix.
 ///
@@ -126,6 +130,12 @@ pub(crate) enum Command {
         /// How results are printed.
         #[arg(long, short, value_enum, default_value_t = Output::Text, global = true)]
         output: Output,
+    },
+    /// Talk to any A2A agent, or serve the one for conformance tests.
+    #[command(name = "a2a")]
+    A2a {
+        #[command(subcommand)]
+        command: A2aCommand,
     },
     /// Print the NATS server's user section, one user per role with just the subjects it needs.
     NatsUsers {

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use cluster::kubernetes::KubernetesConfig;
 use cluster::prometheus::PrometheusConfig;
 use communication::JiraProject;
-use gateway::{Person, SlackEdge};
+use gateway::{A2aClient, Person, PublicUrl, SlackEdge};
 use incident::alert::Correlation;
 use incident::approval::Policy;
 use incident::id::TenantId;
@@ -105,6 +105,16 @@ pub(crate) struct Gateway {
     pub(crate) listen: SocketAddr,
     /// Ed25519 seed that it signs decisions with: 64 hex digits.
     pub(crate) signing_key: Secret,
+    /// Where A2A clients reach it, as its agents' cards say; without it, where it listens.
+    pub(crate) public_url: Option<Url>,
+}
+
+impl Gateway {
+    /// Where clients reach it.
+    pub(crate) fn url(&self) -> anyhow::Result<PublicUrl> {
+        let url = self.public_url.clone().map_or_else(|| Url::parse(&format!("http://{}", self.listen)), Ok);
+        Ok(url.context("gateway.listen is no address that a URL can hold")?.into())
+    }
 }
 
 /// How people are told.
@@ -153,6 +163,9 @@ pub(crate) struct Tenant {
     /// Who is who.
     #[serde(default)]
     pub(crate) people: Vec<Person>,
+    /// Programs that may give our agents work over A2A.
+    #[serde(default)]
+    pub(crate) a2a_clients: Vec<A2aClient>,
     /// What may run behind whose yes.
     #[serde(default)]
     pub(crate) policy: Policy,

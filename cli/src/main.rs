@@ -1,5 +1,6 @@
 //! The `paramedic` command: parses, dispatches, says what went wrong.
 
+mod a2a;
 mod api;
 mod args;
 mod check;
@@ -62,6 +63,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Reject { id, reason, connection } => approvals::reject(&id, &reason, &connection).await,
         Command::Audit { command } => audit::run(command).await,
         Command::Dead { command, config, output } => dead::run(command, &config.config, output).await,
+        Command::A2a { command } => a2a::run(command).await,
         Command::NatsUsers { config } => run::nats_users(&config.config),
     }
 }

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use a2a_nats::Address;
 use anyhow::Context as _;
+use bus::permissions::Other;
 use bus::{Bus, Connect, User};
 
 use crate::config::Config;
@@ -28,6 +30,8 @@ pub(crate) async fn migrate(config: &Config) -> anyhow::Result<()> {
     store::migrate(config.admin_database_url()?, &config.database_passwords()).await.context("migrating the database")?;
     let admin = admin(config).await?;
     bus::ensure(&admin, &bus::Settings { replicas: config.nats.replicas, ..bus::Settings::default() }).await?;
+    let jetstream = async_nats::jetstream::new(admin.client());
+    a2a_nats::ensure_bucket(&jetstream, config.nats.replicas).await?;
     Ok(())
 }
 
@@ -37,10 +41,27 @@ pub(crate) async fn admin(config: &Config) -> anyhow::Result<Bus> {
     Ok(Bus::connect(&Connect::new(config.nats.url.clone(), User::Admin, password)).await?)
 }
 
+/// A2A clients that come over NATS: each may call the agents that it may use, as itself.
+fn clients(config: &Config) -> anyhow::Result<Vec<Other>> {
+    let mut users = vec![];
+    for (tenant, section) in &config.tenants {
+        for client in &section.a2a_clients {
+            let Some(password) = &client.nats_password else { continue };
+            let agents = client.agents.iter().map(|agent| Address::new(tenant.as_str(), agent.as_str()));
+            let agents = agents.collect::<Result<Vec<_>, _>>()?;
+            let user = format!("{tenant}.{}", client.name);
+            let permissions = a2a_nats::sender_permissions(&client.name, &agents, &format!("_INBOX_{user}"))
+                .with_context(|| format!("tenant {tenant}: a2a_clients {}", client.name))?;
+            users.push(Other { user, password: password.to_secret_string(), permissions: permissions.to_string() });
+        }
+    }
+    Ok(users)
+}
+
 /// The NATS server's user section for these passwords.
 pub(crate) fn nats_users(config: &Config) -> anyhow::Result<String> {
     let admin = config.nats.admin_password.as_ref().context("the configuration has no nats.admin_password")?;
     let roles = config.nats.passwords.iter().map(|(role, password)| (User::Role(*role), password.to_secret_string()));
     let passwords = roles.chain([(User::Admin, admin.to_secret_string())]).collect();
-    Ok(bus::permissions::render(&passwords)?)
+    Ok(bus::permissions::render(&passwords, &clients(config)?)?)
 }

@@ -10,6 +10,7 @@ use cluster::prometheus::Prometheus;
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use gateway::{TenantEdge, Tenants};
 use incident::agents::ballot::BallotKeeper;
+use incident::agents::gateway::Gateway;
 use incident::agents::remediation::Rules;
 use incident::runbook::Runbook;
 use incident::task::Role;
@@ -80,12 +81,19 @@ impl Process {
                 section.listen
             )
         })?;
-        let keeper = BallotKeeper { directories: tenants.directories(), key: signing_key(section.signing_key.reveal())? };
+        let ballots = BallotKeeper { directories: tenants.directories(), key: signing_key(section.signing_key.reveal())? };
         let (intake, worker) = context.bus.intake();
-        let (store, life) = (context.store.clone(), self.life.clone());
-        let ballots = runtime::start(context, keeper, runtime::NoEffects);
+        let (store, bus, life) = (context.store.clone(), context.bus.clone(), self.life.clone());
+        let url = section.url()?;
+        let agents = gateway::Agents::start(&store, &bus, &url).await.context("starting the task engines")?;
+        let ballots = runtime::start(context, Gateway { ballots }, gateway::Tell::new(agents.clone()));
         let replies = gateway::Replies::new(life.clone()).context("setting up the way back to people who click")?;
-        let parts = gateway::Parts { tenants, intake, ballots, store, replies };
+        life.spawn("agents", agents.clone().run(life.clone()));
+        let callers = tenants.with_clients();
+        if !callers.is_empty() {
+            life.spawn("agents on NATS", agents.clone().serve_on_nats(bus, callers, life.clone()));
+        }
+        let parts = gateway::Parts { tenants, intake, ballots, store, replies, agents, url };
         let router = gateway::router(parts).merge(runtime::health::router(needs));
         // It ends when the last request has let go of its intake: after the listener.
         life.spawn("intake", async move {
@@ -180,6 +188,7 @@ fn edge(tenant: &Tenant) -> Option<TenantEdge> {
         correlation: tenant.correlation.clone(),
         slack: tenant.slack.as_ref().and_then(|slack| slack.interactions.clone()),
         people: tenant.people.clone(),
+        a2a_clients: tenant.a2a_clients.clone(),
     })
 }
 

@@ -17,7 +17,7 @@ use crate::output::line;
 use crate::program;
 pub(crate) use home::Home;
 pub(crate) use machine::{Front, Machine, Programs, asked_to_stop, find, progress};
-pub(crate) use settings::{CONFIG_FILE, write_private};
+pub(crate) use settings::{CONFIG_FILE, create_database, write_private};
 
 /// Runs until somebody asks it to stop.
 pub(crate) async fn run(arguments: &Up) -> anyhow::Result<()> {

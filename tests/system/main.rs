@@ -1,5 +1,7 @@
 //! The whole pipeline on real parts: what is promised, each as a test.
 
+#[cfg(test)]
+mod agents;
 mod alerting;
 mod answers;
 #[cfg(test)]

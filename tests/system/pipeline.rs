@@ -26,7 +26,7 @@ use testkit::{Alertmanager, Cluster, Folder, Nats, Prometheus, Suite};
 
 pub(crate) use bus_users::Rogue;
 pub(crate) use checks::Ending;
-pub(crate) use configuration::{TENANT, Who, signing_key};
+pub(crate) use configuration::{BOT, TENANT, VOICE, Who, signing_key};
 pub(crate) use people::{APPROVE, REJECT, Waiting};
 pub(crate) use process::Process;
 

@@ -25,6 +25,11 @@ const CONNECTORS_TOKEN: &str = "connectors-token-0123456789abcdef";
 const SLACK_APP: &str = "A0PARAMEDIC";
 const SLACK_TEAM: &str = "T0FAKE";
 
+/// Token of an A2A client that gives diagnostics work, over HTTP and NATS.
+pub(crate) const BOT: &str = "token-of-the-bot-0123456789";
+/// Token of an A2A client that brings Ana's decisions.
+pub(crate) const VOICE: &str = "token-of-the-voice-0123456789";
+
 /// People of the tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Who {
@@ -71,9 +76,13 @@ impl Who {
     }
 
     fn entry(self) -> Value {
-        let token = String::from(gateway::TokenDigest::of(self.token()));
+        let token = digest(self.token());
         json!({ "id": self.id(), "groups": [self.group()], "slack_user": self.slack_user(), "token_sha256": token })
     }
+}
+
+fn digest(token: &str) -> String {
+    gateway::TokenDigest::of(token).into()
 }
 
 /// Where the parts are that the configuration names.
@@ -157,6 +166,10 @@ fn tenant(options: &Options, places: &Places<'_>) -> Value {
     let mut tenant = json!({
         "webhook_token": WEBHOOK_TOKEN,
         "people": Who::ALL.map(Who::entry),
+        "a2a_clients": [
+            { "name": "bot", "token_sha256": digest(BOT), "agents": ["diagnostics"], "nats_password": BOT },
+            { "name": "voice", "token_sha256": digest(VOICE), "speaks_for": Who::Ana.id() },
+        ],
         "policy": [{
             "namespaces": [], "approvers": options.approvers, "groups": ["sre"],
             "expires_s": options.expires_s, "remind_s": options.remind_s,

@@ -149,6 +149,19 @@ impl Process {
         json(&self.says(&[arguments, &["--output", "json"]].concat()).await?)
     }
 
+    /// Where an agent is reached over HTTP.
+    pub(crate) fn agent(&self, name: &str) -> String {
+        format!("{}/a2a/{name}", self.gateway)
+    }
+
+    /// Runs a command of an A2A client, which must succeed; what it prints.
+    pub(crate) async fn calls(&self, token: &str, arguments: &[&str]) -> Result<Value> {
+        let mut command = command()?;
+        command.arg("a2a").args(arguments).args(["--output", "json"]).env("PARAMEDIC_A2A_TOKEN", token);
+        let output = tokio::time::timeout(SOON, command.output()).await.context("the command does not end")??;
+        json(&told(arguments, output)?)
+    }
+
     /// The same for whoever owns the configuration.
     pub(crate) async fn administrator_reads(&self, arguments: &[&str]) -> Result<Value> {
         json(&self.administers(&[arguments, &["--output", "json"]].concat()).await?)

@@ -124,7 +124,8 @@ fn every_command_that_is_shown_exists() {
 }
 
 fn unknown(command: &str, makefile: &str) -> Option<String> {
-    let is_word = |word: &&str| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') && !word.starts_with('-');
+    let is_part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let is_word = |word: &&str| word.bytes().all(is_part) && !word.starts_with('-');
     let mut words = command.split_whitespace().skip_while(|word| word.contains('='));
     match words.next()? {
         "make" => {

@@ -8,7 +8,7 @@ use toml::Table;
 use super::{files, none, paramedic, read};
 
 /// How high each crate stands. A crate may depend on what stands lower, never on its equals: so services know nothing of each other.
-const HEIGHTS: [(&str, u8); 19] = [
+const HEIGHTS: [(&str, u8); 23] = [
     ("incident", 0),
     ("a2a", 1),
     ("bus", 1),
@@ -16,7 +16,11 @@ const HEIGHTS: [(&str, u8); 19] = [
     ("local", 1),
     ("mcp", 1),
     ("store", 1),
+    ("a2a-http", 2),
+    ("a2a-nats", 2),
     ("runtime", 2),
+    ("tasks", 2),
+    ("conformance", 3),
     ("communication", 3),
     ("connectors", 3),
     ("diagnostics", 3),

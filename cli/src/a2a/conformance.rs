@@ -1,0 +1,88 @@
+//! `paramedic a2a conformance-agent`: the agent for conformance tests, with private servers unless others are named.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use conformance::Host;
+use incident::task::Role;
+use local::install::{self, Environment};
+use local::nats::Nats;
+use local::postgres::{Durability, Postgres};
+use runtime::clock;
+use store::{Options, Store};
+use tasks::Surroundings;
+use tokio::net::TcpListener;
+
+use crate::args::ConformanceAgent;
+use crate::output::line;
+use crate::up::{asked_to_stop, create_database, progress};
+
+/// The engine's tables stand in a database of their own.
+const DATABASE: &str = "paramedic_conformance";
+
+pub(super) async fn run(arguments: &ConformanceAgent) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(arguments.listen).await.with_context(|| {
+        format!("listening on {}: choose another address with --listen 127.0.0.1:PORT (0: any free one)", arguments.listen)
+    })?;
+    let home = &arguments.home;
+    std::fs::create_dir_all(home).with_context(|| format!("creating {}", home.display()))?;
+    let (mut nats, mut postgres) = tokio::try_join!(start_nats(arguments, home), start_postgres(arguments, home))?;
+    let nats_url = nats.as_ref().map(Nats::url).or_else(|| arguments.nats_url.clone()).context("NATS has no address")?;
+    let database = postgres.as_ref().map(|server| server.url_of(DATABASE)).or_else(|| arguments.database_url.clone());
+    let store = connect(&database.context("Postgres has no address")?).await?;
+    let client = async_nats::connect(&nats_url).await.with_context(|| format!("connecting to {nats_url}"))?;
+    let url = format!("http://{}", listener.local_addr()?);
+    line(&format!(
+        "The conformance agent listens. Everybody may call it; a bearer token is taken as the caller's name.\n\
+         \x20 card               {url}{}\n\
+         \x20 JSON-RPC           {url}/\n\
+         \x20 HTTP+JSON          {url}/message:send, {url}/tasks, …\n\
+         \x20 gRPC               {} (without TLS)\n\
+         \x20 NATS               {nats_url}/a2a.{}.{}\n\n\
+         Ctrl-C stops it, and the servers that it started.",
+        a2a::card::WELL_KNOWN_PATH,
+        listener.local_addr()?,
+        conformance::TENANT,
+        conformance::AGENT,
+    ));
+    let surroundings = Surroundings { now: clock::now, random: clock::random };
+    let host = Host { listener, store, nats: Some((client, nats_url)), surroundings };
+    let stop = async { drop(asked_to_stop().await) };
+    let ended = conformance::serve(host, stop).await;
+    if let Some(nats) = nats.as_mut() {
+        nats.server.stop().await.context("stopping NATS")?;
+    }
+    if let Some(postgres) = postgres.as_mut() {
+        postgres.server.stop().await.context("stopping PostgreSQL")?;
+    }
+    Ok(ended?)
+}
+
+async fn start_nats(arguments: &ConformanceAgent, home: &Path) -> anyhow::Result<Option<Nats>> {
+    if arguments.nats_url.is_some() {
+        return Ok(None);
+    }
+    let program = install::nats(&Environment::from_process(), &progress).await?;
+    let options = local::nats::Options { program, dir: home.join("nats"), port: None, config: String::new() };
+    Ok(Some(Nats::start(options).await?))
+}
+
+async fn start_postgres(arguments: &ConformanceAgent, home: &Path) -> anyhow::Result<Option<Postgres>> {
+    if arguments.database_url.is_some() {
+        return Ok(None);
+    }
+    let programs = install::postgres(&Environment::from_process(), &progress).await?;
+    let dir = home.join("postgres");
+    let options = local::postgres::Options { programs, dir, port: None, durability: Durability::Durable, settings: vec![] };
+    let postgres = Postgres::start(options).await?;
+    create_database(&postgres.url(), DATABASE).await?;
+    Ok(Some(postgres))
+}
+
+/// Brings the schema up to date, and connects with a login that may use nothing else.
+async fn connect(admin_url: &str) -> anyhow::Result<Store> {
+    let password = clock::random_hex::<16>().context("the operating system gives no random bytes")?;
+    store::migrate(admin_url, &[(Role::Gateway, password.clone())]).await.context("migrating the database")?;
+    let url = store::role_url(admin_url, Role::Gateway, &password)?;
+    Store::connect(&Options::new(url, Role::Gateway)).await.context("connecting to Postgres")
+}
