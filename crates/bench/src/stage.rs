@@ -69,7 +69,7 @@ impl Stage {
             passwords.extend([role.as_str(), " = \"", &password, "\"\n"]);
             users.insert(bus::User::Role(role), runtime::secret::Secret::new(password).to_secret_string());
         }
-        let nats_users = bus::permissions::render(&users)?;
+        let nats_users = bus::permissions::render(&users, &[])?;
         let text = configuration(parts, &Secrets { webhook: &webhook, person: &person, admin: &admin, passwords: &passwords })?;
         let config = home.join("paramedic.toml");
         fs::write(&config, text).with_context(|| format!("writing {}", config.display()))?;
