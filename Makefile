@@ -16,7 +16,7 @@ PARAMEDIC := cargo run --quiet --package cli --bin paramedic --
 help: ## Say what there is to do
 	@echo 'Paramedic: from a page to an approved, verified fix. First steps: make up, or make demo.'
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  LISTEN=127.0.0.1:9090            up, demo: the address of the gateway (port 0: any free one)'
 	@echo '  APPROVE=yes                      demo: say yes to the plan without asking you'
@@ -45,6 +45,10 @@ test: cargo-tools ## Run all tests, on real servers
 	cargo build --workspace --bins --tests
 	@# Run as it was built: asked for alone, cargo would build it again with fewer features of its libraries.
 	$(or $(CARGO_TARGET_DIR),target)/debug/testbed cargo nextest run --workspace $(TESTS)
+
+.PHONY: conformance
+conformance: ## Let A2A clients that others wrote test our bindings
+	@tests/conformance/run.sh
 
 .PHONY: lint
 lint: cargo-tools ## Check format, lints, licences and sources of dependencies
