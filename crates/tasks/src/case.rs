@@ -30,9 +30,9 @@ pub(crate) enum Change {
     /// Something that streams are told, and the same as JSON.
     Event { event: Arc<StreamResponse>, text: String, by: Reporter },
     /// A fact in the task's metadata.
-    Note { name: String, value: Value },
-    /// The work on a message has ended.
-    Done { message_id: String },
+    Note { name: String, value: Value, by: Reporter },
+    /// A call has ended, and the work on its message with it.
+    Done { number: u64, message_id: String },
 }
 
 /// Who reports.
@@ -114,12 +114,16 @@ pub(crate) struct Case {
     birth: Option<(Birth, Option<NewPush>)>,
     pushes: i32,
     holder: Holder,
+    /// How often a process began to hold it.
+    turn: i32,
     attempt: u32,
     /// Messages to be worked on after the one that is.
     queue: VecDeque<Errand>,
     running: Option<Running>,
     /// How many calls of the executor there were, in this process.
     calls: u64,
+    /// The last of them that does not count any more, because another process has held the task since.
+    lost: u64,
     waiting: Vec<Pending>,
     waiting_bytes: usize,
     under_way: Vec<Pending>,
@@ -136,8 +140,7 @@ impl Case {
         let mut case = Self::bare(us, Arc::new(task));
         case.pushes = i32::from(push.is_some());
         case.birth = Some((birth, push));
-        case.holder = Holder::Us;
-        case.attempt = 1;
+        case.hold();
         case.queue.push_back(errand);
         case.push(Change::Begin { ticket: 0, key });
         case
@@ -155,10 +158,12 @@ impl Case {
             birth: None,
             pushes: 0,
             holder: Holder::Nobody,
+            turn: 0,
             attempt: 0,
             queue: VecDeque::new(),
             running: None,
             calls: 0,
+            lost: 0,
             waiting: vec![],
             waiting_bytes: 0,
             under_way: vec![],
@@ -232,6 +237,11 @@ impl Case {
         self.running.is_some() || (self.holder == Holder::Us && !self.queue.is_empty())
     }
 
+    /// Whether nothing at all goes on with it here.
+    pub(crate) const fn is_free(&self) -> bool {
+        self.is_still() && self.running.is_none()
+    }
+
     /// Takes one more message of the client.
     pub(crate) fn offer(&mut self, ticket: u64, key: MessageKey, message: Message, errand: Errand, limits: &Limits) -> Offered {
         if self.state().is_terminal() {
@@ -261,11 +271,17 @@ impl Case {
         task.history.push(message.clone());
         self.forget(limits);
         if self.holder == Holder::Nobody {
-            self.holder = Holder::Us;
-            self.attempt = 1;
+            self.hold();
         }
         self.queue.push_back(errand.clone());
         Ok(())
+    }
+
+    /// This process begins to hold the task.
+    fn hold(&mut self) {
+        self.holder = Holder::Us;
+        self.turn += 1;
+        self.attempt = 1;
     }
 
     /// Takes an event. `text` is the same as JSON.
@@ -289,9 +305,17 @@ impl Case {
     fn check_reporter(&self, by: Reporter) -> Result<(), A2aError> {
         let is_current = match by {
             Reporter::Outside => true,
-            Reporter::Execution(number) => !self.is_lost() && self.running.as_ref().is_some_and(|r| r.number == number),
+            Reporter::Execution(number) => self.running.as_ref().is_some_and(|running| running.number == number),
         };
-        if is_current { Ok(()) } else { Err(A2aError::unsupported_operation("the work goes on elsewhere")) }
+        if is_current { self.check_turn(by) } else { Err(elsewhere()) }
+    }
+
+    /// What a call has reported counts, also after it returned, unless another process has held the task since.
+    fn check_turn(&self, by: Reporter) -> Result<(), A2aError> {
+        match by {
+            Reporter::Execution(number) if number <= self.lost => Err(elsewhere()),
+            Reporter::Execution(_) | Reporter::Outside => Ok(()),
+        }
     }
 
     fn take_event(&mut self, event: &StreamResponse, bytes: usize, limits: &Limits) -> Result<(), A2aError> {
@@ -325,7 +349,7 @@ impl Case {
             return Err(change::ended());
         }
         Arc::make_mut(&mut self.task).metadata.insert(name.clone(), value.clone());
-        self.push(Change::Note { name, value });
+        self.push(Change::Note { name, value, by });
         Ok(())
     }
 
@@ -352,23 +376,23 @@ impl Case {
     /// A call of the executor has ended by itself.
     pub(crate) fn finish(&mut self, number: u64) {
         let Some(running) = self.running.take_if(|running| running.number == number) else { return };
-        if !self.is_lost() {
+        if number > self.lost {
             self.attempt = 1;
-            self.push(Change::Done { message_id: running.errand.message_id });
+            self.push(Change::Done { number, message_id: running.errand.message_id });
         }
     }
 
     /// A call of the executor was broken off: its message is still to be worked on, by whoever comes next.
     pub(crate) fn break_off(&mut self, number: u64) {
         let Some(running) = self.running.take_if(|running| running.number == number) else { return };
-        if !self.is_lost() && !rests(self.state()) {
+        if number > self.lost && !rests(self.state()) {
             self.queue.push_front(running.errand);
         }
     }
 
-    /// Whether another process works on the task, whatever goes on here.
-    const fn is_lost(&self) -> bool {
-        matches!(self.holder, Holder::Other(_))
+    /// The message of the call that is under way and counts.
+    fn current(&self) -> Option<&Errand> {
+        self.running.as_ref().filter(|running| running.number > self.lost).map(|running| &running.errand)
     }
 
     /// The call of the executor that should stop, if one should: the task has ended, another process works on it, or the next message
@@ -376,15 +400,19 @@ impl Case {
     pub(crate) fn halted(&self) -> Option<u64> {
         let running = self.running.as_ref()?;
         let gives_way = rests(self.state()) && !self.queue.is_empty();
-        (self.state().is_terminal() || self.is_lost() || gives_way).then_some(running.number)
+        (self.state().is_terminal() || running.number <= self.lost || gives_way).then_some(running.number)
     }
 
     /// Messages that are to be worked on. A message whose task rests was worked on, though its call may still be under way.
     fn owed(&self) -> impl Iterator<Item = &Errand> {
         let state = self.state();
-        let running = self.running.as_ref().filter(|_| !rests(state) && !self.is_lost()).map(|running| &running.errand);
-        running.into_iter().chain(&self.queue).filter(move |_| !state.is_terminal())
+        let current = self.current().filter(|_| !rests(state));
+        current.into_iter().chain(&self.queue).filter(move |_| !state.is_terminal())
     }
+}
+
+fn elsewhere() -> A2aError {
+    A2aError::unsupported_operation("the work goes on elsewhere")
 }
 
 /// Whether the task has ended or waits for somebody.

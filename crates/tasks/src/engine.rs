@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::case::Loaded;
 use crate::core::{Core, chain};
-use crate::limits::{Limits, WRITERS};
+use crate::limits::{ID_BYTES_MAX, Limits, WRITERS};
 use crate::live::Live;
 use crate::push::{Poster, PushOptions};
 use crate::subscription::{self, NumberedStream, Seat};
@@ -95,7 +95,12 @@ impl<E: Executor> Engine<E> {
     /// TaskNotFound if there is none; if the store fails.
     pub async fn updates(&self, tenant: &str, task_id: &str) -> Result<Updates, A2aError> {
         let key = TaskKey { tenant: tenant.to_owned(), id: task_id.to_owned() };
-        let live = self.inner.core.live(&key).await?.ok_or_else(|| A2aError::task_not_found(task_id))?;
+        let missing = || A2aError::task_not_found(task_id);
+        let live = match self.inner.core.registry.find(&key) {
+            // Whoever reports decides on what other processes have written, too.
+            Some(live) => self.inner.read(&live).await.map(|_| live)?,
+            None => self.inner.core.live(&key).await?.ok_or_else(missing)?,
+        };
         Ok(Updates::outside(live))
     }
 
@@ -201,6 +206,9 @@ impl<E: Executor> Inner<E> {
         push::check_supported(&self.card)?;
         self.poster.check(&config.url).map_err(|reason| A2aError::invalid_field(field, reason))?;
         let id = config.id.get_or_insert_with(|| self.core.surroundings.id()).clone();
+        if id.len() > ID_BYTES_MAX {
+            return Err(A2aError::invalid_field("id", &format!("must have at most {ID_BYTES_MAX} bytes")));
+        }
         let config = serde_json::to_string(config).map_err(|_| A2aError::internal("the configuration cannot be written"))?;
         Ok(NewPush { id, config })
     }

@@ -8,9 +8,10 @@ use store::StoreError;
 use store::a2a::TaskKey;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::case::Case;
 use crate::core::{Core, chain};
 use crate::engine::Inner;
-use crate::limits::{COMPARED_MAX, TAKE_OVER_MAX};
+use crate::limits::{COMPARED_MAX, HELD_MAX, TAKE_OVER_MAX};
 use crate::live::Live;
 use crate::{Executor, execution};
 
@@ -28,14 +29,14 @@ pub(crate) async fn run<E: Executor>(engine: Arc<Inner<E>>) {
     let mut ticks = tokio::time::interval(core.limits.look_every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last_beat = Instant::now();
-    let mut taken = vec![];
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             () = core.queue.closed() => return,
         }
         let look = core.look();
-        if last_beat.elapsed() >= core.limits.lease / BEATS_PER_LEASE {
+        let is_beat = last_beat.elapsed() >= core.limits.lease / BEATS_PER_LEASE;
+        if is_beat {
             match beat(core).await {
                 Ok(()) => last_beat = Instant::now(),
                 Err(error) => tracing::warn!(error = chain(&error), "this process could not say that it is alive"),
@@ -44,32 +45,45 @@ pub(crate) async fn run<E: Executor>(engine: Arc<Inner<E>>) {
         if core.stopping.is_cancelled() {
             continue;
         }
-        if let Err(error) = take_over(&engine, &mut taken).await {
-            tracing::warn!(error = chain(&error), "dead processes could not be looked for");
-        }
-        if let Err(error) = notice(&engine, look).await {
-            tracing::warn!(error = chain(&error), "tasks could not be compared");
+        if let Err(error) = look_around(&engine, look, is_beat).await {
+            tracing::warn!(error = chain(&error), "other processes could not be looked for");
         }
     }
 }
 
-/// Begins anew what dead processes left behind. What cannot be read now stays in `taken` for the next look.
-async fn take_over<E: Executor>(engine: &Arc<Inner<E>>, taken: &mut Vec<TaskKey>) -> Result<(), StoreError> {
+async fn look_around<E: Executor>(engine: &Arc<Inner<E>>, look: u64, is_beat: bool) -> Result<(), StoreError> {
+    take_over(engine).await?;
+    notice(engine, look).await?;
+    // Rarer, because nothing should be found.
+    if is_beat { remember(engine).await } else { Ok(()) }
+}
+
+/// Begins anew what dead processes left behind.
+async fn take_over<E: Executor>(engine: &Arc<Inner<E>>) -> Result<(), StoreError> {
     let core = &engine.core;
     let keys = core.store.take_over(&core.agent, &core.us, core.surroundings.now(), TAKE_OVER_MAX).await?;
     if !keys.is_empty() {
         tracing::info!(tasks = keys.len(), "took tasks over from a dead process");
     }
-    taken.extend(keys);
-    let mut failed = vec![];
-    for key in taken.drain(..) {
+    begin_all(engine, keys).await;
+    Ok(())
+}
+
+/// Begins what this process is to work on and does not, because something went wrong between the table and here.
+async fn remember<E: Executor>(engine: &Arc<Inner<E>>) -> Result<(), StoreError> {
+    let core = &engine.core;
+    let mut keys = core.store.held_tasks(&core.us, HELD_MAX).await?;
+    keys.retain(|key| core.registry.find(key).is_none_or(|live| live.look(Case::is_free)));
+    begin_all(engine, keys).await;
+    Ok(())
+}
+
+async fn begin_all<E: Executor>(engine: &Arc<Inner<E>>, keys: Vec<TaskKey>) {
+    for key in keys {
         if let Err(error) = begin(engine, &key).await {
-            tracing::warn!(error = error.message, task.id = key.id, "a task that was taken over could not be read");
-            failed.push(key);
+            tracing::warn!(error = error.message, task.id = key.id, "a task could not be read; its work begins later");
         }
     }
-    *taken = failed;
-    Ok(())
 }
 
 async fn begin<E: Executor>(engine: &Arc<Inner<E>>, key: &TaskKey) -> Result<(), A2aError> {

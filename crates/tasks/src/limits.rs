@@ -92,6 +92,8 @@ pub(crate) const WRITERS: usize = 2;
 pub(crate) const ID_BYTES_MAX: usize = 600;
 /// Tasks that one look takes over from a dead process; the rest follows with the next.
 pub(crate) const TAKE_OVER_MAX: u32 = 256;
+/// Tasks of this process that one look compares with its memory.
+pub(crate) const HELD_MAX: u32 = 10_000;
 /// Tasks that one statement compares.
 pub(crate) const COMPARED_MAX: usize = 1_000;
 /// Writes whose events are read at once: a stream's memory is bounded by this and `unwritten_bytes_max`.

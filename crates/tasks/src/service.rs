@@ -107,12 +107,17 @@ impl<E: Executor> A2aService for Engine<E> {
             return Err(A2aError::task_not_cancelable(&key.id));
         }
         let (updates, written) = (Updates::outside(Arc::clone(&live)), Updates::outside(Arc::clone(&live)));
-        let result = match cancel_work(caller, request.metadata, &live) {
-            Some(work) => self.inner.executor.cancel(work, updates).await,
-            None => Err(A2aError::internal("the task has no message")),
+        let canceled = async {
+            let work =
+                cancel_work(caller, request.metadata, &live).ok_or_else(|| A2aError::internal("the task has no message"))?;
+            self.inner.executor.cancel(work, updates).await?;
+            // Whatever was reported is stored before it is told.
+            written.flush().await
         };
-        // Whatever was reported is stored before it is told, also if it ended the task in another way.
-        let result = result.and(written.flush().await);
+        let deadline = Instant::now() + self.inner.core.limits.blocking_max;
+        let result = timeout_at(deadline, Box::pin(canceled)).await;
+        let result = result.unwrap_or_else(|_| Err(A2aError::unavailable("canceling takes too long; try again")));
+        // It may have ended in another way meanwhile.
         let (task, _) = self.inner.read(&live).await?;
         match result {
             _ if is_canceled(&task) => Ok(Arc::unwrap_or_clone(task)),

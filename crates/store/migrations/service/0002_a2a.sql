@@ -22,6 +22,8 @@ create table a2a_task (
     -- Messages that are yet to be worked on, and the process that does it.
     owed json,
     holder text collate "C",
+    -- Goes up whenever a process begins to hold the task: what one says that held it before counts no more.
+    turn integer not null,
     -- How often the work was begun: it begins anew when its process died.
     attempt integer not null,
     -- How many rows of a2a_push there are.
@@ -113,6 +115,7 @@ create function a2a_write(
     p_events text[],
     p_owed text[],
     p_holders text[],
+    p_turns integer[],
     p_attempts integer[],
     p_pushes integer[],
     -- How many are new, how many take a message, and how many have events to post.
@@ -177,14 +180,14 @@ begin
 
     if p_new > 0 then
         insert into a2a_task (
-            tenant, agent, id, owner, context_id, state, status_at, revision, seq, document_seq, document, owed, holder, attempt, pushes)
+            tenant, agent, id, owner, context_id, state, status_at, revision, seq, document_seq, document, owed, holder, turn, attempt, pushes)
         select i.tenant, p_agent, i.id, i.owner, i.context_id, i.state, i.status_at, 1, i.seq, i.seq, i.document::json, i.owed::json,
-            i.holder, i.attempt, i.pushes
+            i.holder, i.turn, i.attempt, i.pushes
         from unnest(
-            p_tenants, p_ids, p_owners, p_contexts, p_expected, p_states, p_status_ats, p_seqs, p_documents, p_owed, p_holders, p_attempts,
-            p_pushes)
+            p_tenants, p_ids, p_owners, p_contexts, p_expected, p_states, p_status_ats, p_seqs, p_documents, p_owed, p_holders, p_turns,
+            p_attempts, p_pushes)
             with ordinality as i (
-                tenant, id, owner, context_id, expected, state, status_at, seq, document, owed, holder, attempt, pushes, place)
+                tenant, id, owner, context_id, expected, state, status_at, seq, document, owed, holder, turn, attempt, pushes, place)
         where i.expected = 0 and i.place <> all (v_known);
 
         insert into a2a_push (tenant, agent, task_id, id, config, cursor, wanted)
@@ -198,15 +201,16 @@ begin
         -- Each row is found by its key, and then by its place: there is no other way to join the two.
         with item as materialized (
             select i.*, (select t.ctid from a2a_task t where t.tenant = i.tenant and t.agent = p_agent and t.id = i.id) as row
-            from unnest(p_tenants, p_ids, p_expected, p_states, p_status_ats, p_seqs, p_documents, p_owed, p_holders, p_attempts)
-                with ordinality as i (tenant, id, expected, state, status_at, seq, document, owed, holder, attempt, place)
+            from unnest(
+                p_tenants, p_ids, p_expected, p_states, p_status_ats, p_seqs, p_documents, p_owed, p_holders, p_turns, p_attempts)
+                with ordinality as i (tenant, id, expected, state, status_at, seq, document, owed, holder, turn, attempt, place)
             where i.expected > 0 and i.place <> all (v_known) and i.place <> all (v_lost)
         ), won as (
             update a2a_task t
             set state = i.state, status_at = i.status_at, revision = i.expected + 1, seq = i.seq,
                 document_seq = case when i.document is null then t.document_seq else i.seq end,
                 document = coalesce(i.document::json, t.document),
-                owed = i.owed::json, holder = i.holder, attempt = i.attempt
+                owed = i.owed::json, holder = i.holder, turn = i.turn, attempt = i.attempt
             from item i
             where t.ctid = i.row and t.revision = i.expected
             returning i.place

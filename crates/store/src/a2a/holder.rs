@@ -21,9 +21,11 @@ const TAKE_OVER: &str = "
         delete from a2a_holder h using dead d
         where h.id = d.id and h.lease_until <= $3 - interval '1 day' and not exists (select from orphan)
     )
-    update a2a_task t set holder = $2, attempt = t.attempt + 1, revision = t.revision + 1 from orphan o
+    update a2a_task t set holder = $2, turn = t.turn + 1, attempt = t.attempt + 1, revision = t.revision + 1 from orphan o
     where t.tenant = o.tenant and t.agent = o.agent and t.id = o.id
     returning t.tenant, t.id";
+
+const HELD: &str = "select tenant, id from a2a_task where holder = $1 limit $2";
 
 const RELEASE: &str = "update a2a_holder set lease_until = $2 where id = $1 and lease_until > $2";
 
@@ -45,6 +47,16 @@ impl Store {
     pub async fn take_over(&self, agent: &str, holder: &str, now: DateTime<Utc>, limit: u32) -> Result<Vec<TaskKey>, StoreError> {
         let query = sqlx::query_as(TAKE_OVER).bind(agent).bind(holder).bind(now).bind(i64::from(limit));
         let keys: Vec<(String, String)> = self.run("a2a-take-over", async |c| query.fetch_all(c).await).await?;
+        Ok(keys.into_iter().map(|(tenant, id)| TaskKey { tenant, id }).collect())
+    }
+
+    /// Up to `limit` tasks that this process is to work on.
+    ///
+    /// # Errors
+    /// If Postgres does not answer.
+    pub async fn held_tasks(&self, holder: &str, limit: u32) -> Result<Vec<TaskKey>, StoreError> {
+        let query = sqlx::query_as(HELD).bind(holder).bind(i64::from(limit));
+        let keys: Vec<(String, String)> = self.run("a2a-held", async |c| query.fetch_all(c).await).await?;
         Ok(keys.into_iter().map(|(tenant, id)| TaskKey { tenant, id }).collect())
     }
 

@@ -30,6 +30,8 @@ pub struct TaskRow {
     pub owed: Option<String>,
     /// The process that does it.
     pub holder: Option<String>,
+    /// How often a process began to hold it.
+    pub turn: i32,
     /// How often the work was begun.
     pub attempt: i32,
     /// How many configurations it has for push notifications.
@@ -66,7 +68,7 @@ macro_rules! task_columns {
                 select e.events::text from a2a_event e
                 where e.tenant = t.tenant and e.agent = t.agent and e.task_id = t.id and e.seq > t.document_seq order by e.seq
             ) end as later,
-            t.owed::text as owed, t.holder, t.attempt, t.pushes"
+            t.owed::text as owed, t.holder, t.turn, t.attempt, t.pushes"
     };
 }
 pub(super) use task_columns;

@@ -31,6 +31,8 @@ pub struct TaskWrite {
     pub owed: Option<Arc<str>>,
     /// The process that does it.
     pub holder: Option<Arc<str>>,
+    /// How often a process began to hold it.
+    pub turn: i32,
     /// How often the work was begun.
     pub attempt: i32,
     /// How many configurations it has for push notifications.
@@ -81,7 +83,7 @@ pub enum Rival {
 
 const WRITE: &str = "
     select place, why from a2a_write(
-        $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)";
+        $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)";
 
 const WRITE_REPLY: &str = "
     insert into a2a_message (tenant, agent, sender, message_id, digest, reply) values ($1, $2, $3, $4, $5, $6::json)
@@ -103,7 +105,8 @@ impl Store {
         let query = query.bind(each(batch, |w| w.expected)).bind(each(batch, |w| w.state)).bind(each(batch, |w| w.status_at));
         let query = query.bind(each(batch, |w| w.seq)).bind(each(batch, |w| w.document.as_deref()));
         let query = query.bind(each(batch, |w| w.events.as_deref())).bind(each(batch, |w| w.owed.as_deref()));
-        let query = query.bind(each(batch, |w| w.holder.as_deref())).bind(each(batch, |w| w.attempt));
+        let query =
+            query.bind(each(batch, |w| w.holder.as_deref())).bind(each(batch, |w| w.turn)).bind(each(batch, |w| w.attempt));
         let query = query.bind(each(batch, |w| w.pushes)).bind(count(batch, |w| w.expected == 0));
         let query = query.bind(count(batch, |w| w.message.is_some())).bind(count(batch, |w| w.pushes > 0 && w.events.is_some()));
         let query = query.bind(each(batch, |w| w.message.as_ref().map(|message| &*message.sender)));

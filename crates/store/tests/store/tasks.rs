@@ -35,6 +35,7 @@ fn new(id: &str, message_id: &str) -> TaskWrite {
         events: None,
         owed: Some("[1]".into()),
         holder: Some("one".into()),
+        turn: 1,
         attempt: 1,
         pushes: 0,
         message: Some(message(message_id)),
@@ -212,7 +213,10 @@ async fn a_dead_process_is_inherited_from_once_and_refused_afterwards() {
     assert_eq!(first, [key("a"), key("b")]);
     assert_eq!(store.take_over(AGENT, "three", at(11), 10).await.unwrap(), []);
     let taken = row(&store, "a").await;
-    assert_eq!((taken.holder.as_deref(), taken.attempt, taken.revision), (Some("two"), 2, 2));
+    assert_eq!((taken.holder.as_deref(), taken.turn, taken.attempt, taken.revision), (Some("two"), 2, 2, 2));
+    let mut held = store.held_tasks("two", 9).await.unwrap();
+    held.sort();
+    assert_eq!((held, store.held_tasks("one", 9).await.unwrap()), (vec![key("a"), key("b")], vec![]));
     assert_eq!(write(&store, &[next("a", 1, 1)]).await, [(0, Rival::Task)], "the dead one is late");
     // It comes back, takes something more, and dies again.
     store.beat(AGENT, "one", at(20)).await.unwrap();

@@ -13,6 +13,8 @@ use crate::limits::UNSAVED_BYTES_MIN;
 pub(crate) struct Standing {
     /// Number of the last event.
     pub(crate) seq: i64,
+    /// How often a process began to hold it.
+    pub(super) turn: i32,
     /// It has ended or waits for somebody, and no message waits to be worked on.
     pub(crate) is_at_rest: bool,
     /// Nothing more will come.
@@ -54,11 +56,12 @@ impl Case {
         }
         let owed: Vec<_> = self.owed().collect();
         let owed = if owed.is_empty() { None } else { Some(serde_json::to_string(&owed).map_err(|_| unwritable())?) };
-        self.holder = match (&owed, std::mem::replace(&mut self.holder, Holder::Nobody)) {
-            (None, _) => Holder::Nobody,
-            (Some(_), Holder::Nobody) => Holder::Us,
-            (Some(_), holder) => holder,
-        };
+        match (&owed, &self.holder) {
+            (None, _) => self.holder = Holder::Nobody,
+            // A call goes on with a task that had come to rest.
+            (Some(_), Holder::Nobody) => self.hold(),
+            (Some(_), Holder::Us | Holder::Other(_)) => {}
+        }
         let document = self.needs_document().then(|| Arc::clone(&self.task));
         if document.is_some() {
             self.unsaved_bytes = 0;
@@ -79,6 +82,7 @@ impl Case {
                 Holder::Us => Some(Arc::clone(&self.us)),
                 Holder::Other(other) => Some(Arc::clone(other)),
             },
+            turn: self.turn,
             attempt: i32::try_from(self.attempt).unwrap_or(i32::MAX),
             pushes: self.pushes,
             message: changes.iter().find_map(|n| match &n.change {
@@ -90,6 +94,7 @@ impl Case {
         };
         self.drafted = Some(Standing {
             seq: self.seq,
+            turn: self.turn,
             is_at_rest: rests(self.state()) && write.owed.is_none(),
             has_ended: self.state().is_terminal(),
             task: document.clone(),

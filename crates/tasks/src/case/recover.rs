@@ -5,7 +5,7 @@ use std::sync::Arc;
 use a2a::{A2aError, StreamResponse, Task};
 use store::a2a::{EventRow, MessageRow, TaskRow, TaskWrite};
 
-use super::{Case, Change, Committed, Holder, Pending, Standing, Taken, rests};
+use super::{Case, Change, Committed, Holder, Pending, Reporter, Standing, Taken, rests};
 use crate::change;
 use crate::limits::Limits;
 use crate::message::Errand;
@@ -20,6 +20,7 @@ pub(crate) struct Loaded {
     revision: i64,
     owed: Vec<Errand>,
     holder: Option<String>,
+    turn: i32,
     attempt: i32,
     pushes: i32,
     bytes: usize,
@@ -81,6 +82,7 @@ pub(crate) fn load(row: TaskRow, limits: &Limits) -> Result<Loaded, A2aError> {
         revision: row.revision,
         owed,
         holder: row.holder,
+        turn: row.turn,
         attempt: row.attempt,
         pushes: row.pushes,
         bytes: row.document.len() + unsaved_bytes,
@@ -151,25 +153,28 @@ impl Case {
     }
 
     fn adopt(&mut self, loaded: Loaded) {
+        if loaded.turn != self.stored.turn {
+            self.lost = self.calls;
+        }
         self.holder = match loaded.holder {
             None => Holder::Nobody,
             Some(holder) if *holder == *self.us => Holder::Us,
             Some(holder) => Holder::Other(holder.into()),
         };
-        let is_running = |errand: &Errand| self.running.as_ref().is_some_and(|r| r.errand.message_id == errand.message_id);
         let is_at_rest = rests(loaded.task.status.state) && loaded.owed.is_empty();
-        self.queue =
-            if self.is_lost() { loaded.owed.into() } else { loaded.owed.into_iter().filter(|e| !is_running(e)).collect() };
+        let current = self.current().map(|errand| errand.message_id.clone());
+        self.queue = loaded.owed.into_iter().filter(|errand| current.as_ref() != Some(&errand.message_id)).collect();
         self.task = loaded.task;
         self.birth = None;
         self.seq = loaded.seq;
         self.revision = loaded.revision;
+        self.turn = loaded.turn;
         self.attempt = loaded.attempt.unsigned_abs();
         self.pushes = loaded.pushes;
         self.bytes = loaded.bytes;
         self.unsaved_bytes = loaded.unsaved_bytes;
-        let has_ended = self.state().is_terminal();
-        self.stored = Standing { seq: self.seq, is_at_rest, has_ended, task: Some(Arc::clone(&self.task)) };
+        let (task, has_ended) = (Some(Arc::clone(&self.task)), self.state().is_terminal());
+        self.stored = Standing { seq: self.seq, turn: self.turn, is_at_rest, has_ended, task };
     }
 
     /// Decides again on changes, on the task as it is now.
@@ -181,17 +186,15 @@ impl Case {
                 Change::Begin { .. } => continue,
                 Change::Message { message, errand, .. } => self.take_message(message, errand, limits),
                 Change::Event { event, text, by } => {
-                    self.check_reporter(*by).and_then(|()| self.take_event(event, text.len(), limits))
+                    self.check_turn(*by).and_then(|()| self.take_event(event, text.len(), limits))
                 }
                 Change::Note { .. } if self.state().is_terminal() => Err(change::ended()),
-                Change::Note { name, value } => {
+                Change::Note { name, value, by } => self.check_turn(*by).map(|()| {
                     Arc::make_mut(&mut self.task).metadata.insert(name.clone(), value.clone());
-                    Ok(())
-                }
-                Change::Done { message_id } => {
+                }),
+                Change::Done { number, message_id } => self.check_turn(Reporter::Execution(*number)).map(|()| {
                     self.queue.retain(|errand| errand.message_id != *message_id);
-                    Ok(())
-                }
+                }),
             };
             match decided {
                 Ok(()) => {
@@ -208,7 +211,7 @@ impl Case {
     fn refuse(&mut self, number: u64, change: Change, error: A2aError, recovered: &mut Recovered) {
         match change {
             Change::Begin { ticket, .. } | Change::Message { ticket, .. } => {
-                recovered.answers.push((ticket, Answer::Refused(error)))
+                recovered.answers.push((ticket, Answer::Refused(error)));
             }
             Change::Event { .. } | Change::Note { .. } | Change::Done { .. } => self.refused = self.refused.max(number),
         }

@@ -85,6 +85,7 @@ fn row(write: &TaskWrite, before: Option<&TaskRow>) -> TaskRow {
         later,
         owed: write.owed.as_deref().map(str::to_owned),
         holder: write.holder.as_deref().map(str::to_owned),
+        turn: write.turn,
         attempt: write.attempt,
         pushes: write.pushes,
     }
@@ -110,6 +111,12 @@ fn working() -> (Case, TaskRow, Reporter) {
     let row = store(&mut case, None);
     let start = case.start().expect("work");
     (case, row, Reporter::Execution(start.number))
+}
+
+/// Another process takes the task over from one that is dead.
+fn taken_over(row: &TaskRow) -> TaskRow {
+    let (turn, attempt, revision) = (row.turn + 1, row.attempt + 1, row.revision + 1);
+    TaskRow { holder: Some("other".to_owned()), turn, attempt, revision, ..row.clone() }
 }
 
 /// Another process reads the row and writes it.
@@ -273,21 +280,65 @@ fn work_that_was_broken_off_is_still_owed() {
     let row = store(&mut case, Some(&row));
     assert!(row.owed.is_some() && row.holder.as_deref() == Some("us"));
     // A process that takes it over begins anew, one attempt later.
-    let taken = TaskRow { holder: Some("other".to_owned()), attempt: row.attempt + 1, revision: row.revision + 1, ..row };
-    let mut other = Case::known("other".into(), loaded(&taken));
+    let mut other = Case::known("other".into(), loaded(&taken_over(&row)));
     let start = other.start().expect("work");
     assert_eq!((start.attempt, start.message.message_id.as_str()), (2, "m1"));
-    // The one before must not say anything any more.
-    let (mut late, row, by) = working();
-    late.tell(status(TaskState::Completed), by).expect("an update");
-    let write = late.drafted();
-    let taken = TaskRow { holder: Some("other".to_owned()), attempt: 2, revision: row.revision + 1, ..row };
-    let recovered = late.recover(&write, found(&taken, None), &limits());
-    assert!(recovered.committed.is_none() && late.is_still());
-    assert_eq!((late.refused(), late.settled(), late.state()), (2, 2, TaskState::Submitted));
-    assert_eq!(late.halted(), Some(1));
-    late.finish(1);
-    assert!(late.is_still() && late.start().is_none(), "nothing of it is ours");
+}
+
+#[test]
+fn a_call_whose_task_was_taken_over_says_nothing_any_more() {
+    // Whether it returns before it is noticed, or after.
+    for returns_before in [true, false] {
+        let (mut late, row, by) = working();
+        late.tell(status(TaskState::Completed), by).expect("an update");
+        late.note("k".to_owned(), 1.into(), Reporter::Outside).expect_err("it has ended, as far as is known here");
+        let write = late.drafted();
+        if returns_before {
+            late.finish(1);
+        }
+        let taken = taken_over(&row);
+        let recovered = late.recover(&write, found(&taken, None), &limits());
+        assert!(recovered.committed.is_none() && late.is_still());
+        assert_eq!((late.refused(), late.settled(), late.state()), (late.taken(), late.taken(), TaskState::Submitted));
+        assert_eq!(late.halted(), (!returns_before).then_some(1));
+        late.finish(1);
+        assert!(late.is_still() && late.start().is_none(), "nothing of it is ours");
+        // Also when the other one is through, and nobody holds the task.
+        let after = elsewhere(&taken, |other| {
+            let by = Reporter::Execution(other.start().expect("work").number);
+            other.tell(status(TaskState::InputRequired), by).expect("an update");
+        });
+        late.refresh(loaded(&after), &limits());
+        late.tell(status(TaskState::Completed), by).expect_err("its time is over");
+    }
+}
+
+#[test]
+fn what_a_call_reported_before_it_returned_survives_a_lost_race() {
+    let (mut case, row, by) = working();
+    case.tell(status(TaskState::Completed), by).expect("an update");
+    let write = case.drafted();
+    case.finish(1);
+    // Somebody has set a configuration for push notifications meanwhile.
+    let row = TaskRow { pushes: 1, revision: row.revision + 1, ..row };
+    case.recover(&write, found(&row, None), &limits());
+    let row = store(&mut case, Some(&row));
+    assert_eq!((loaded(&row).task.status.state, row.pushes, row.owed, row.holder), (TaskState::Completed, 1, None, None));
+    assert_eq!(case.refused(), 0);
+}
+
+#[test]
+fn a_call_may_go_on_after_its_task_had_come_to_rest() {
+    let (mut case, row, by) = working();
+    case.tell(status(TaskState::AuthRequired), by).expect("an update");
+    let row = store(&mut case, Some(&row));
+    assert!(row.holder.is_none());
+    case.tell(status(TaskState::Working), by).expect("an update");
+    let row = store(&mut case, Some(&row));
+    assert_eq!((row.holder.as_deref(), row.turn, row.owed.is_some()), (Some("us"), 2, true), "if it dies now, it is begun anew");
+    case.tell(status(TaskState::Completed), by).expect("an update");
+    let row = store(&mut case, Some(&row));
+    assert!(row.holder.is_none() && case.stored().is_at_rest);
 }
 
 #[test]

@@ -8,6 +8,8 @@ use a2a::{
 };
 use chrono::{DateTime, Utc};
 use incident::task::Role as AgentRole;
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
 use store::{Options as StoreOptions, Store, migrate, role_url};
 use tasks::{Engine, Limits, Options, PushOptions, Surroundings, Targets};
 use testkit::{Database, eventually};
@@ -21,7 +23,7 @@ const ROLE: AgentRole = AgentRole::Gateway;
 pub(crate) struct Bed {
     pub(crate) script: Script,
     url: String,
-    _database: Database,
+    database: Database,
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests run in the world's time")]
@@ -40,7 +42,7 @@ pub(crate) async fn bed() -> Bed {
     let database = testkit::postgres_database().await.unwrap();
     migrate(&database.url, &[(ROLE, "secret".to_owned())]).await.unwrap();
     let url = role_url(&database.url, ROLE, "secret").unwrap();
-    Bed { script: Script::new(), url, _database: database }
+    Bed { script: Script::new(), url, database }
 }
 
 pub(crate) fn card() -> AgentCard {
@@ -74,6 +76,11 @@ pub(crate) fn options() -> Options {
 impl Bed {
     pub(crate) async fn store(&self) -> Store {
         Store::connect(&StoreOptions::new(&self.url, ROLE)).await.unwrap()
+    }
+
+    /// With a superuser's rights.
+    pub(crate) async fn admin(&self) -> PgConnection {
+        PgConnection::connect(&self.database.url).await.unwrap()
     }
 
     pub(crate) async fn engine(&self) -> Engine<Script> {
@@ -152,5 +159,8 @@ pub(crate) async fn get(engine: &Engine<Script>, id: &str) -> Task {
 /// Waits until the stored task is as it should be.
 pub(crate) async fn until(engine: &Engine<Script>, id: &str, is_so: impl Fn(&Task) -> bool) -> Task {
     let look = async || Some(get(engine, id).await).filter(&is_so);
-    eventually("the task's change", WITHIN, look).await.unwrap()
+    match eventually("the task's change", WITHIN, look).await {
+        Ok(task) => task,
+        Err(error) => panic!("{error}: {:?}", get(engine, id).await),
+    }
 }
