@@ -107,4 +107,9 @@ async fn a_client_takes_the_interface_that_is_preferred() {
     assert_eq!(client.card(), all);
     assert!(exercise(&client, &Caller::default()).await.iter().all(|(_, end)| end.is_none()));
     assert!(bed.service.seen().iter().all(|seen| seen.request["tenant"] == "acme"));
+
+    // Cards of other implementations say of gRPC only where it is.
+    let bare = card(&[AgentInterface::new(bed.address.to_string(), "GRPC")]);
+    let client = Client::from_card(&bare, Some(crate::bed::ANN.into()), &[]).unwrap();
+    assert!(exercise(&client, &Caller::default()).await.iter().all(|(_, end)| end.is_none()));
 }

@@ -62,25 +62,30 @@ pub(super) struct Exchange {
     /// A message of which pieces are missing, and its headers.
     assembly: Option<(Assembly, HeaderMap)>,
     connects: u64,
+    heard_at: Instant,
 }
 
 impl Exchange {
     pub(super) fn new(link: Arc<Link>, subject: String, inbox: String, listening: Subscriber, owner: String) -> Self {
         let connects = link.connects();
-        Self { link, subject, inbox, listening, owner, conversation: None, assembly: None, connects }
+        Self { link, subject, inbox, listening, owner, conversation: None, assembly: None, connects, heard_at: Instant::now() }
     }
 
     /// What is said next, or that nothing is said any more: for operations, which have one answer.
     pub(super) async fn hear(&mut self, silence_max: Duration) -> Result<Heard, Failure> {
-        let begun = Instant::now();
         loop {
             match timeout(LOOK_EVERY.min(silence_max), self.next()).await {
                 Ok(heard) => return heard,
                 Err(_) if self.is_cut() => return Err(Failure::Cut),
-                Err(_) if begun.elapsed() >= silence_max => return Err(Failure::Silent),
+                Err(_) if self.heard_at.elapsed() >= silence_max => return Err(Failure::Silent),
                 Err(_) => {}
             }
         }
+    }
+
+    /// When the agent was last heard of.
+    pub(super) const fn heard_at(&self) -> Instant {
+        self.heard_at
     }
 
     /// Whether the connection was made anew since this was asked the last time.
@@ -108,6 +113,8 @@ impl Exchange {
         if !self.is_of_conversation(&message) {
             return None;
         }
+        // Also a piece of something large shows that the agent is at it.
+        self.heard_at = Instant::now();
         let headers = message.headers.unwrap_or_default();
         match Label::read(Some(&headers)) {
             Ok(None) => self.understand(&headers, message.payload),

@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::link::Link;
 use crate::header::Control;
 
-/// Frames that follow a lost one all show the gap; asking once for it is enough.
+/// What was asked for is on its way; asking at once again would only double it.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// After the connection was lost the replica may be reconnecting as well: for so long it does not count as gone.
 const GRACE: Duration = Duration::from_secs(2);
@@ -33,7 +33,6 @@ pub(super) struct Reader {
     acknowledged: u64,
     beat: Duration,
     silence_max: Duration,
-    heard_at: Instant,
     asked: Option<(u64, Instant)>,
     cut_at: Option<Instant>,
     look: Interval,
@@ -49,7 +48,6 @@ impl Reader {
             acknowledged: 0,
             beat: link.options.heartbeat,
             silence_max: link.silence_max(),
-            heard_at: Instant::now(),
             asked: None,
             cut_at: None,
             look,
@@ -65,12 +63,13 @@ impl Reader {
     pub(super) async fn next(&mut self) -> Result<Item, Failure> {
         loop {
             tokio::select! {
+                // What has come is heard before silence is judged: this process may have been the one that slept.
+                biased;
                 heard = self.exchange.next() => {
                     match heard {
                         Err(Failure::Nobody) if self.is_excused() => {}
                         Err(failure) => return Err(failure),
                         Ok(heard) => {
-                            self.heard_at = Instant::now();
                             if let Some(item) = self.take(heard).await? {
                                 return Ok(item);
                             }
@@ -89,7 +88,10 @@ impl Reader {
                 self.asked = None;
                 return Ok(Some(read(content)));
             }
-            Heard::Frame(seq, _) if seq > self.last => self.ask_again().await,
+            // All frames after a lost one show the gap. The agent ends what it sends again with a heartbeat, which shows if more was lost.
+            Heard::Frame(seq, _) if seq > self.last && self.asked.is_none_or(|(after, _)| after != self.last) => {
+                self.ask_again().await;
+            }
             Heard::Beat(seq) => {
                 // Also if there is nothing new to acknowledge: we live.
                 self.exchange.say(Control::Ack, self.acknowledged).await;
@@ -116,12 +118,13 @@ impl Reader {
             self.cut_at = Some(Instant::now());
             self.asked = None;
         }
-        let quiet = self.heard_at.elapsed();
+        let heard_at = self.exchange.heard_at();
+        let quiet = heard_at.elapsed();
         if quiet > self.silence_max {
             return Err(Failure::Silent);
         }
         // Half a heartbeat late, or everything that was on its way is lost.
-        if quiet > self.beat.mul_f32(1.5) || self.cut_at.is_some_and(|cut_at| self.heard_at < cut_at) {
+        if quiet > self.beat.mul_f32(1.5) || self.cut_at.is_some_and(|cut_at| heard_at < cut_at) {
             self.ask_again().await;
         }
         Ok(())

@@ -43,6 +43,8 @@ pub(super) async fn run<S: A2aService>(server: &Server<S>, envelope: &Envelope, 
     let mut stage = server.stage.subscribe();
     while !(outlet.is_over && outlet.window.is_empty()) {
         tokio::select! {
+            // What was said is heard before silence is judged: this process may have been the one that slept.
+            biased;
             said = outlet.exchange.next() => {
                 heard_at = Instant::now();
                 match said {
@@ -52,7 +54,6 @@ pub(super) async fn run<S: A2aService>(server: &Server<S>, envelope: &Envelope, 
                     Said::Piece(..) => {}
                 }
             }
-            event = events.next(), if !outlet.is_over && outlet.window.has_room() => outlet.tell(event).await,
             _ = beat.tick() => {
                 if heard_at.elapsed() > every * SILENT_BEATS_MAX {
                     tracing::info!("the client of a stream is silent; it can subscribe again");
@@ -64,6 +65,7 @@ pub(super) async fn run<S: A2aService>(server: &Server<S>, envelope: &Envelope, 
                 outlet.note(Status::Resume).await;
                 return;
             }
+            event = events.next(), if !outlet.is_over && outlet.window.has_room() => outlet.tell(event).await,
         }
     }
 }

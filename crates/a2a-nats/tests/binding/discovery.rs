@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::script::{Script, card};
 use crate::signatures::keys;
-use crate::stage::{DEADLINE, address, client_options, serve_options, stage};
+use crate::stage::{DEADLINE, address, client_options, serve_options, settled, stage};
 
 fn card_keys(seed: u8) -> (SignKey, BTreeMap<String, VerifyKey>) {
     let key = SignKey::from_pem(&keys(seed).0).unwrap();
@@ -122,7 +122,7 @@ async fn replicas_say_that_they_live() -> Result<()> {
     let stage = stage().await?;
     let client = stage.connect().await?;
     let mut alive = client.subscribe("a2a.*.script.alive").await?;
-    client.flush().await?;
+    settled(&client).await?;
     let limits = Limits { alive_every: Duration::from_millis(50), ..Limits::default() };
     let tenants = vec!["acme".to_owned(), "rival".to_owned()];
     let options = ServeOptions { tenants, limits, replica: Some("r1".to_owned()), ..serve_options() };

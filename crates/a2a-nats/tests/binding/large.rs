@@ -13,7 +13,9 @@ use serde_json::json;
 use crate::proxy::{Fate, Proxy};
 use crate::raw::{ask, header, headers, outcome};
 use crate::script::{Instead, Script};
-use crate::stage::{DEADLINE, Stage, artifact, brief, caller, client_options, connect, serve_options, stage_with, status, subscribe};
+use crate::stage::{
+    DEADLINE, Stage, artifact, caller, client_options, connect, rest, serve_options, stage_with, status, subscribe,
+};
 
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
 const BODY_BYTES_MAX: usize = 2 << 20;
@@ -82,10 +84,7 @@ async fn large_events_are_frames_like_others() -> Result<()> {
     let text = "x".repeat(200_000);
     (0..10).for_each(|n| script.tell("t1", artifact("t1", &format!("a{n}"), &text)));
     script.tell("t1", status("t1", TaskState::Completed));
-    let mut heard = vec![];
-    while let Some(event) = futures::StreamExt::next(&mut stream).await {
-        heard.push(brief(&event?));
-    }
+    let heard = rest(&mut stream).await?;
     let artifacts = (0..10).map(|n| format!("artifact:a{n}"));
     let expected: Vec<String> =
         ["task:SUBMITTED:".to_owned()].into_iter().chain(artifacts).chain(["status:COMPLETED".to_owned()]).collect();

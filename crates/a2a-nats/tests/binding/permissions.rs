@@ -200,7 +200,7 @@ async fn an_agent_answers_only_who_asked_it() -> Result<()> {
     assert_eq!(other.says(&tried).await?, BTreeSet::from(["a2a.acme.other.alive", "$KV.A2A_CARDS.acme.other"]));
 
     let mut asked = other.client.queue_subscribe("a2a.acme.other.rpc.*", "a2a".to_owned()).await?;
-    other.client.flush().await?;
+    assert!(other.refused(&[]).await?.is_empty());
     let shop = connect(&stage, "shop").await?;
     let mut answers = shop.client.subscribe("_INBOX_shop.1").await?;
     shop.client.publish_with_reply("a2a.acme.other.rpc.shop", "_INBOX_shop.1", "".into()).await?;

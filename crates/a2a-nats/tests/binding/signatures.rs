@@ -2,14 +2,18 @@
 
 use a2a::{A2aError, A2aService as _, ErrorKind, ListTasksRequest, TaskState};
 use a2a_nats::{ClientOptions, NatsClient, ServeOptions, Signer, Trust};
-use anyhow::Result;
-use async_nats::HeaderMap;
+use anyhow::{Context as _, Result};
+use async_nats::{HeaderMap, Message, Subscriber};
+use futures::StreamExt as _;
 use p256::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
+use tokio::time::timeout;
 
 use crate::proxy::{Fate, Proxy};
 use crate::raw::{ask, headers, outcome};
 use crate::script::Script;
-use crate::stage::{Stage, artifact, caller, client_options, connect, rest, serve_options, stage, status, subscribe};
+use crate::stage::{
+    DEADLINE, Stage, artifact, caller, client_options, connect, rest, serve_options, settled, stage, status, subscribe,
+};
 
 /// A key pair that is the same in every run.
 pub(crate) fn keys(seed: u8) -> (String, String) {
@@ -37,6 +41,10 @@ fn asking() -> ClientOptions {
 
 async fn refusal(stage: &Stage, options: ClientOptions) -> Result<A2aError> {
     Ok(NatsClient::connect(stage.connect().await?, options).await.map(drop).unwrap_err())
+}
+
+async fn hear(listening: &mut Subscriber) -> Result<Message> {
+    timeout(DEADLINE, listening.next()).await.context("nothing came")?.context("the connection was closed")
 }
 
 #[tokio::test]
@@ -92,15 +100,15 @@ async fn a_signed_request_counts_once_and_for_its_body_only() -> Result<()> {
     // Somebody who runs the server sees a signed request ...
     let spy = stage.connect().await?;
     let mut overheard = spy.subscribe("a2a.acme.script.rpc.shop").await?;
-    spy.flush().await?;
+    settled(&spy).await?;
     client.list_tasks(&caller(), ListTasksRequest::default()).await?;
-    let seen = futures::StreamExt::next(&mut overheard).await.unwrap();
+    let seen = hear(&mut overheard).await?;
     let (signed, inbox) = (seen.headers.unwrap(), seen.reply.unwrap());
     let signature = signed.get("A2A-Signature").unwrap().clone();
     // ... and says it again, as it is and for other things.
     let mut answers = spy.subscribe(inbox.clone()).await?;
     spy.publish_with_reply_and_headers("a2a.acme.script.rpc.shop", inbox, signed.clone(), seen.payload).await?;
-    let again = futures::StreamExt::next(&mut answers).await.unwrap();
+    let again = hear(&mut answers).await?;
     assert_eq!(outcome(&again).1, "UNAUTHENTICATED");
     let with_signature = |mut headers: HeaderMap| {
         headers.insert("A2A-Signature", signature.clone());
@@ -133,16 +141,16 @@ async fn frames_that_somebody_put_in_are_ignored() -> Result<()> {
     (0..3).for_each(|n| script.tell("t1", artifact("t1", &format!("a{n}"), "x")));
     let forger = stage.connect().await?;
     let mut acknowledged = forger.subscribe("a2a.acme.script.rpc.shop.*.*.*").await?;
-    forger.flush().await?;
+    settled(&forger).await?;
     script.tell("t1", artifact("t1", "a3", "x"));
-    let acknowledgement = futures::StreamExt::next(&mut acknowledged).await.unwrap();
+    let acknowledgement = hear(&mut acknowledged).await?;
     let mut end = HeaderMap::new();
     for seq in 1..10 {
         end.insert("A2A-Status", "end");
         end.insert("A2A-Seq", seq.to_string());
         forger.publish_with_headers(acknowledgement.reply.clone().unwrap(), end.clone(), "".into()).await?;
     }
-    forger.flush().await?;
+    settled(&forger).await?;
     script.tell("t1", status("t1", TaskState::Completed));
     let expected = ["task:SUBMITTED:", "artifact:a0", "artifact:a1", "artifact:a2", "artifact:a3", "status:COMPLETED"];
     assert_eq!(rest(&mut stream).await?, expected);

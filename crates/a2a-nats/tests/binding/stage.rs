@@ -94,10 +94,18 @@ impl Stage {
     }
 }
 
+/// Waits until the server has done all that this client said so far. A flush only says that it was written.
+pub(crate) async fn settled(client: &Client) -> Result<()> {
+    let inbox = client.new_inbox();
+    let mut echo = client.subscribe(inbox.clone()).await?;
+    client.publish(inbox, "".into()).await?;
+    timeout(DEADLINE, echo.next()).await.context("the server does not answer")?.context("the connection was closed").map(drop)
+}
+
 /// Serves over this connection; the witness sees when it does.
 pub(crate) async fn serve_on(client: Client, witness: &Client, script: &Arc<Script>, options: ServeOptions) -> Result<Running> {
     let mut alive = witness.subscribe(format!("a2a.{}.{}.alive", options.tenants[0], options.agent)).await?;
-    witness.flush().await?;
+    settled(witness).await?;
     let (stop, stopped) = oneshot::channel();
     let stopping = async { drop(stopped.await) };
     let served = tokio::spawn(serve(client.clone(), Arc::new(Scripted(script.clone())), options, stopping));
@@ -121,7 +129,7 @@ impl Running {
     pub(crate) async fn crash(self) -> Result<()> {
         self.served.abort();
         drop(self.served.await);
-        Ok(self.client.flush().await?)
+        settled(&self.client).await
     }
 }
 
@@ -129,7 +137,7 @@ impl Running {
 pub(crate) async fn overhear(stage: &Stage, subject: &str, header: (&str, &str), times: usize) -> Result<Overheard> {
     let client = stage.connect().await?;
     let heard = client.subscribe(subject.to_owned()).await?;
-    client.flush().await?;
+    settled(&client).await?;
     Ok(Overheard { heard, header: (header.0.to_owned(), header.1.to_owned()), times })
 }
 

@@ -9,8 +9,8 @@ use crate::limits::{
     REFERENCES_MAX, URL_CHARS_MAX,
 };
 use crate::types::{
-    AgentCard, Artifact, AuthenticationInfo, ListTasksRequest, Message, Part, Role, SendMessageConfiguration, SendMessageRequest,
-    Task, TaskPushNotificationConfig, TaskState, TaskStatus,
+    AgentCard, AgentInterface, Artifact, AuthenticationInfo, ListTasksRequest, Message, Part, Role, SendMessageConfiguration,
+    SendMessageRequest, Task, TaskPushNotificationConfig, TaskState, TaskStatus,
 };
 
 /// The fields that break rules.
@@ -168,6 +168,18 @@ fn rules_of_cards() {
     ] {
         assert_eq!(with(pointer, value), [field]);
     }
+}
+
+#[test]
+fn only_grpc_is_served_at_host_and_port() {
+    let interface = |binding: &str, url: &str| broken(&AgentInterface::new(url, binding));
+    for good in ["agent.example:443", "127.0.0.1:50051", "[::1]:50051", "https://agent.example/a2a"] {
+        assert_eq!(interface("GRPC", good), Vec::<String>::new(), "{good}");
+    }
+    for wrong in ["", "agent.example", ":443", "agent.example:https", "agent.example:443/a2a", "me@agent.example:443"] {
+        assert_eq!(interface("GRPC", wrong), ["url"], "{wrong}");
+    }
+    assert_eq!(interface("JSONRPC", "127.0.0.1:50051"), ["url"]);
 }
 
 #[test]
