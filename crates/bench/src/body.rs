@@ -8,7 +8,7 @@ const BODY_BYTES: usize = 2048;
 /// Alerts in a notification of that size.
 pub(crate) const ALERTS: u32 = 2;
 /// Sixteen of these stand for the request's number.
-const NUMBER: &str = "@@@@@@@@@@@@@@@@";
+pub(crate) const NUMBER: &str = "@@@@@@@@@@@@@@@@";
 /// Two of these stand for one of 256 services.
 const SERVICE: &str = "~~";
 
@@ -21,16 +21,27 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// A POST of `body` to `path`.
+    /// A POST of `body` to `path`, by whom `token` names.
     pub(crate) fn post(path: &str, token: &str, body: &str) -> Self {
+        Self::post_with(path, &format!("Authorization: Bearer {token}"), body)
+    }
+
+    /// A POST of `body` to `path` with one more header.
+    pub(crate) fn post_with(path: &str, header: &str, body: &str) -> Self {
         let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n",
+            "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{header}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
-        let text = format!("{head}{body}");
-        let places = |mark: &str| text.match_indices(mark).map(|(at, _)| at).collect();
-        Self { numbers: places(NUMBER), services: places(SERVICE), bytes: text.into_bytes() }
+        Self::new(format!("{head}{body}").into_bytes())
+    }
+
+    /// Any bytes with places for numbers.
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+        let places = |mark: &str| {
+            let windows = bytes.windows(mark.len()).enumerate();
+            windows.filter(|(_, window)| *window == mark.as_bytes()).map(|(at, _)| at).collect()
+        };
+        Self { numbers: places(NUMBER), services: places(SERVICE), bytes }
     }
 
     /// A copy to be numbered again and again.

@@ -138,8 +138,11 @@ fn subjects(
     let [gateway, bare, floor] = children else { anyhow::bail!("three children are started") };
     let [bare_at, floor_at] = yardsticks;
     let body = body::notification(NAMESPACE);
-    let target =
-        |address, path: &str, body: &str| Target { address, template: Arc::new(Template::post(path, &stage.webhook, body)) };
+    let target = |address, path: &str, body: &str| Target {
+        address,
+        template: Arc::new(Template::post(path, &stage.webhook, body)),
+        says: None,
+    };
     let alertmanager_at = alertmanager.authority().parse().context("Alertmanager's address")?;
     let alertmanager_pid = alertmanager.server.pid().context("Alertmanager has ended")?;
     let alert = body::alertmanager_alert();

@@ -1,5 +1,6 @@
-//! The load generator: HTTP/1.1 over connections that are kept, one request at a time on each. It writes requests that were made
-//! before and reads no more of an answer than it must, so that most of the machine is left to the server.
+//! The load generator: lanes on each of which one request after the other is sent. Here is the lane of HTTP/1.1, a connection that is
+//! kept. It writes requests that were made before and reads no more of an answer than it must, so that most of the machine is left to
+//! the server.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,18 +17,34 @@ use crate::figures::{number, percentile};
 
 /// An answer's head and the small bodies that our servers send.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
-/// Latencies kept per connection: the fastest server makes far fewer in a measurement.
+/// Latencies kept per lane: the fastest server makes far fewer in a measurement.
 const LATENCIES_MAX: usize = 1_000_000;
 
 const WARMING: u8 = 0;
 const MEASURING: u8 = 1;
 const STOPPED: u8 = 2;
 
+/// Where one request after the other is sent.
+pub(crate) trait Lane: Send + 'static {
+    /// Sends the request with this number, and says whether it was answered as it should be.
+    fn ask(&mut self, number: u64) -> impl Future<Output = Result<bool>> + Send;
+}
+
 /// Where to, and what.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     pub(crate) template: Arc<Template>,
+    /// What a good answer says; without it, its status is enough.
+    pub(crate) says: Option<&'static str>,
+}
+
+/// A connection of HTTP/1.1.
+struct Connection {
+    stream: TcpStream,
+    target: Target,
+    request: Vec<u8>,
+    answer: Vec<u8>,
 }
 
 /// How hard, and how long.
@@ -41,13 +58,13 @@ pub(crate) struct Plan {
 /// What came of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outcome {
-    /// Answered with 2xx, in a second.
+    /// Answered as they should be, in a second.
     pub(crate) per_second: f64,
     /// Milliseconds from writing to the whole answer.
     pub(crate) p50_ms: f64,
     /// The same.
     pub(crate) p99_ms: f64,
-    /// Answered 2xx while measuring.
+    /// Answered so while measuring.
     pub(crate) accepted: u64,
     /// Answered otherwise while measuring.
     pub(crate) refused: u64,
@@ -65,15 +82,24 @@ struct Heard {
     latencies_ms: Vec<f64>,
 }
 
-/// Sends for the time of the plan; calls `edge` when measuring begins and when it ends.
-pub(crate) async fn run(target: &Target, plan: Plan, mut edge: impl FnMut() -> Result<()>) -> Result<Outcome> {
-    // Numbers are never used twice in a run of this program: every request is a new notification.
+/// Sends over HTTP/1.1 for the time of the plan; calls `edge` when measuring begins and when it ends.
+pub(crate) async fn run(target: &Target, plan: Plan, edge: impl FnMut() -> Result<()>) -> Result<Outcome> {
+    let mut lanes = Vec::with_capacity(plan.connections);
+    for _ in 0..plan.connections {
+        lanes.push(Connection::open(target).await?);
+    }
+    drive(lanes, plan, edge).await
+}
+
+/// Sends on all lanes for the time of the plan; calls `edge` when measuring begins and when it ends.
+pub(crate) async fn drive<L: Lane>(lanes: Vec<L>, plan: Plan, mut edge: impl FnMut() -> Result<()>) -> Result<Outcome> {
+    // Numbers are never used twice in a run of this program: every request is a new one.
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let first = NEXT.fetch_add(1 << 32, Ordering::Relaxed);
     let shared = Arc::new(Shared { phase: AtomicU8::new(WARMING), next: AtomicU64::new(first) });
-    let mut connections = JoinSet::new();
-    for _ in 0..plan.connections {
-        connections.spawn(connection(target.clone(), Arc::clone(&shared)));
+    let mut running = JoinSet::new();
+    for lane in lanes {
+        running.spawn(busy(lane, Arc::clone(&shared)));
     }
     tokio::time::sleep(plan.warm_up).await;
     edge()?;
@@ -84,8 +110,8 @@ pub(crate) async fn run(target: &Target, plan: Plan, mut edge: impl FnMut() -> R
     let took = began.elapsed().as_secs_f64();
     edge()?;
     let mut all = Heard::default();
-    while let Some(heard) = connections.join_next().await {
-        let heard = heard.context("a connection's task")??;
+    while let Some(heard) = running.join_next().await {
+        let heard = heard.context("a lane's task")??;
         all.accepted += heard.accepted;
         all.refused += heard.refused;
         all.latencies_ms.extend(heard.latencies_ms);
@@ -99,21 +125,16 @@ pub(crate) async fn run(target: &Target, plan: Plan, mut edge: impl FnMut() -> R
     })
 }
 
-async fn connection(target: Target, shared: Arc<Shared>) -> Result<Heard> {
-    let mut stream = TcpStream::connect(target.address).await.context("connecting to a server under test")?;
-    stream.set_nodelay(true)?;
-    let mut request = target.template.first();
-    let mut answer = Vec::with_capacity(4096);
+async fn busy(mut lane: impl Lane, shared: Arc<Shared>) -> Result<Heard> {
     let mut heard = Heard::default();
     loop {
         let phase = shared.phase.load(Ordering::Relaxed);
         if phase == STOPPED {
             return Ok(heard);
         }
-        target.template.number(&mut request, shared.next.fetch_add(1, Ordering::Relaxed));
+        let number = shared.next.fetch_add(1, Ordering::Relaxed);
         let began = Instant::now();
-        stream.write_all(&request).await.context("sending to a server under test")?;
-        let is_accepted = read_answer(&mut stream, &mut answer).await?;
+        let is_accepted = lane.ask(number).await?;
         // Only what began and ended while measuring counts.
         if phase != MEASURING || shared.phase.load(Ordering::Relaxed) != MEASURING {
             continue;
@@ -129,7 +150,30 @@ async fn connection(target: Target, shared: Arc<Shared>) -> Result<Heard> {
     }
 }
 
-/// Reads one answer to its end and says whether it was a 2xx.
+impl Connection {
+    async fn open(target: &Target) -> Result<Self> {
+        let stream = TcpStream::connect(target.address).await.context("connecting to a server under test")?;
+        stream.set_nodelay(true)?;
+        let (target, request) = (target.clone(), target.template.first());
+        Ok(Self { stream, target, request, answer: Vec::with_capacity(4096) })
+    }
+}
+
+impl Lane for Connection {
+    async fn ask(&mut self, number: u64) -> Result<bool> {
+        self.target.template.number(&mut self.request, number);
+        self.stream.write_all(&self.request).await.context("sending to a server under test")?;
+        let is_accepted = read_answer(&mut self.stream, &mut self.answer).await?;
+        Ok(is_accepted && self.target.says.is_none_or(|text| holds(&self.answer, text)))
+    }
+}
+
+/// Whether an answer says this.
+pub(crate) fn holds(answer: &[u8], text: &str) -> bool {
+    answer.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// Reads one answer to its end, and says whether it was a 2xx.
 async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<bool> {
     answer.clear();
     loop {

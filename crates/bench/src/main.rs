@@ -1,6 +1,7 @@
 //! `make bench`: measures what Paramedic promises about speed and size, beside yardsticks taken in the same run, and says where the
 //! time goes. It never fails for being slow: figures are for reading. It starts servers of its own and stops them.
 
+mod a2a;
 mod batch;
 mod body;
 mod chain;
@@ -56,6 +57,8 @@ enum Part {
     Intake,
     /// Incidents handled, and memory.
     Path,
+    /// A2A tasks over every binding.
+    A2a,
 }
 
 /// Yardsticks, which run as processes of their own.
@@ -76,6 +79,12 @@ enum Server {
         nats: String,
         /// Its administrator's password: of a server that lives as long as this run.
         password: String,
+    },
+    /// An agent on NATS that stores nothing.
+    #[command(hide = true)]
+    ServeInstant {
+        /// Where NATS is.
+        nats: String,
     },
 }
 
@@ -100,6 +109,7 @@ async fn dispatch(arguments: Arguments) -> Result<()> {
         Some(Server::ServeFloor { listen, nats, password }) => {
             serve::floor(listen, &stage::connect(&nats, password).await?).await
         }
+        Some(Server::ServeInstant { nats }) => a2a::serve_instant(&nats).await,
         None => {
             tokio::select! {
                 measured = measure(&arguments) => measured,
@@ -113,13 +123,17 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     let began = Instant::now();
     let folder = folder()?;
     machine::describe(folder.path())?;
-    if arguments.only != Some(Part::Path) {
-        let pace = if arguments.quick { Pace::QUICK } else { Pace::FULL };
+    let pace = if arguments.quick { Pace::QUICK } else { Pace::FULL };
+    let is_wanted = |part| arguments.only.is_none_or(|only| only == part);
+    if is_wanted(Part::Intake) {
         intake::run(&sub_folder(folder.path(), "intake")?, pace).await?;
     }
-    if arguments.only != Some(Part::Intake) {
+    if is_wanted(Part::Path) {
         let counted = if arguments.quick { INCIDENTS_QUICK } else { INCIDENTS };
         incidents(&sub_folder(folder.path(), "path")?, counted + path::WARM_UP, arguments.timeline).await?;
+    }
+    if is_wanted(Part::A2a) {
+        a2a::run(&sub_folder(folder.path(), "a2a")?, pace).await?;
     }
     machine::load_line("after");
     line(&format!("took        {:.0} s", began.elapsed().as_secs_f64()));

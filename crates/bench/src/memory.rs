@@ -63,7 +63,7 @@ pub(crate) async fn run(scene: &Scene, idle: Memory, path: Memory) -> Result<()>
     let body = body::notification("storm");
     let template = Arc::new(Template::post(Stage::webhook_path(), &scene.stage.webhook, &body));
     let watch = Watch::start(scene.process.pid());
-    let outcome = load::run(&Target { address: scene.stage.listen(), template }, STORM, || Ok(())).await?;
+    let outcome = load::run(&Target { address: scene.stage.listen(), template, says: None }, STORM, || Ok(())).await?;
     ensure!(scene.is_alive(), "Paramedic did not survive the storm:\n{}", scene.process.tail());
     let storm = watch.peak();
     line("\n3. Memory of `paramedic up`, all roles in one process; the most that was seen every 200 ms");

@@ -106,17 +106,39 @@ pub(crate) fn free_address() -> Result<SocketAddr> {
     listener.local_addr().context("looking for a free port")
 }
 
-/// CPU seconds, of user and system, that a process has used so far, ended children not counted (proc(5), stat fields 14 and 15).
+/// CPU seconds, of user and system, that a process has used so far, ended children not counted.
 pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
+    Ok(stat(pid)?.own / TICKS_PER_SECOND)
+}
+
+/// The same of a process and its children, which are its own way to work at several things at once; those that have ended as well.
+pub(crate) fn family_cpu_seconds(pid: u32) -> Result<f64> {
+    let parent = stat(pid)?;
+    let names = fs::read_dir("/proc").context("reading /proc")?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    // A process that ends meanwhile is counted by its parent the next time.
+    let others = names.filter_map(|name| stat(name.parse().ok()?).ok());
+    let children: f64 = others.filter(|other| other.parent == pid).map(|child| child.own).sum();
+    Ok((parent.own + parent.ended_children + children) / TICKS_PER_SECOND)
+}
+
+/// What the kernel says of a process: its parent, and times in ticks.
+struct Stat {
+    parent: u32,
+    own: f64,
+    ended_children: f64,
+}
+
+/// proc(5), stat fields 4 and 14 to 17.
+fn stat(pid: u32) -> Result<Stat> {
     let path = format!("/proc/{pid}/stat");
     let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
     // The name may hold blanks; it ends at the last bracket, and the third field follows.
     let (_, rest) = text.rsplit_once(')').with_context(|| format!("{path} has no name"))?;
-    let mut fields = rest.split_whitespace().skip(11);
-    let mut ticks = || fields.next().and_then(|field| field.parse::<f64>().ok());
-    let user = ticks().with_context(|| format!("{path} has no user time"))?;
-    let system = ticks().with_context(|| format!("{path} has no system time"))?;
-    Ok((user + system) / TICKS_PER_SECOND)
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let field = |nth: usize| fields.get(nth - 3).with_context(|| format!("{path} has no field {nth}"));
+    let ticks = |nth| field(nth)?.parse::<f64>().with_context(|| format!("{path}: field {nth} is no number"));
+    let parent = field(4)?.parse().with_context(|| format!("{path}: field 4 is no process"))?;
+    Ok(Stat { parent, own: ticks(14)? + ticks(15)?, ended_children: ticks(16)? + ticks(17)? })
 }
 
 /// Memory of a process in MiB.

@@ -158,6 +158,16 @@ pub async fn manifest_readers(environment: &Environment, progress: Progress<'_>)
     Ok(cached)
 }
 
+/// A Python that has the SDK of A2A with its server: something to compare with.
+pub async fn a2a_python(environment: &Environment, progress: Progress<'_>) -> Result<PathBuf> {
+    let cached = environment.tools.join("a2a-python/venv/bin/python");
+    if !cached.exists() {
+        let advice = "pip must be able to install a2a-sdk and uvicorn.";
+        script::run(environment, "a2a-python.sh", &[], "the Python SDK of A2A", advice, progress).await?;
+    }
+    Ok(cached)
+}
+
 fn cached_monitoring(environment: &Environment, suite: Suite) -> MonitoringPrograms {
     let bin = environment.tools.join(format!("monitoring-{}/bin", suite.name()));
     MonitoringPrograms { prometheus: bin.join("prometheus"), alertmanager: bin.join("alertmanager") }

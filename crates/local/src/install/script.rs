@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 use super::{Environment, Progress};
 use crate::{Error, Result};
 
-const SCRIPTS: [(&str, &str); 8] = [
+const SCRIPTS: [(&str, &str); 9] = [
+    ("a2a-python.sh", include_str!("../../install/a2a-python.sh")),
     ("cache.sh", include_str!("../../install/cache.sh")),
     ("debian.sh", include_str!("../../install/debian.sh")),
     ("wheels.sh", include_str!("../../install/wheels.sh")),
