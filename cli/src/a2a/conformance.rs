@@ -48,7 +48,7 @@ pub(super) async fn run(arguments: &ConformanceAgent) -> anyhow::Result<()> {
     let surroundings = Surroundings { now: clock::now, random: clock::random };
     let host = Host { listener, store, nats: Some((client, nats_url)), surroundings };
     let stop = async { drop(asked_to_stop().await) };
-    let ended = conformance::serve(host, stop).await;
+    let ended = Box::pin(conformance::serve(host, stop)).await;
     if let Some(nats) = nats.as_mut() {
         nats.server.stop().await.context("stopping NATS")?;
     }

@@ -75,7 +75,10 @@ fn known(name: &str, follows: bool) -> Option<Script> {
     fits.max_by_key(|(prefix, _)| prefix.len()).map(|(_, make)| make(follows))
 }
 
-const TABLE: &[(&str, fn(bool) -> Script)] = &[
+/// Makes a script; given is whether the task had messages before.
+type Make = fn(bool) -> Script;
+
+const TABLE: &[(&str, Make)] = &[
     ("tck-complete-task", |_| done(Some("Hello from TCK"))),
     ("tck-delayed-complete", |_| work(&[Step::Wait(DELAY), completed(Some("Done after delay"))])),
     ("tck-artifact-text", |_| artifact(Part::text("Generated text content"))),

@@ -54,7 +54,9 @@ impl Agents {
                 limits: Limits::default(),
                 push: PushOptions::default(),
             };
-            engines.push((agent, Engine::start(store.clone(), Forward { agent, bus: bus.clone() }, options).await?));
+            // Boxed: it would make the start of whatever holds it as large.
+            let engine = Box::pin(Engine::start(store.clone(), Forward { agent, bus: bus.clone() }, options)).await?;
+            engines.push((agent, engine));
         }
         Ok(Self(Arc::new(engines)))
     }

@@ -6,9 +6,9 @@ use std::sync::atomic::AtomicU32;
 use a2a::{AgentCard, Caller};
 use a2a_http::{Binding, Client, Endpoint, fetch_card};
 use a2a_nats::{Address, ClientOptions, NatsClient};
-use chrono::{DateTime, Utc};
 use conformance::{AGENT, ANYBODY, Host, TENANT};
 use incident::task::Role;
+use runtime::clock;
 use secrecy::SecretString;
 use store::{Options, Store, migrate, role_url};
 use tasks::Surroundings;
@@ -29,17 +29,6 @@ pub(crate) struct Bed {
     _database: Database,
 }
 
-fn now() -> DateTime<Utc> {
-    let now = Utc::now();
-    DateTime::from_timestamp_millis(now.timestamp_millis()).unwrap()
-}
-
-fn random() -> u128 {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).unwrap();
-    u128::from_ne_bytes(bytes)
-}
-
 pub(crate) async fn bed() -> Bed {
     let (nats, database) = tokio::join!(testkit::nats(""), testkit::postgres_database());
     let (nats, database) = (nats.unwrap(), database.unwrap());
@@ -53,7 +42,7 @@ pub(crate) async fn bed() -> Bed {
         listener,
         store: Store::connect(&store).await.unwrap(),
         nats: Some((client, nats.url())),
-        surroundings: Surroundings { now, random },
+        surroundings: Surroundings { now: clock::now, random: clock::random },
     };
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();
@@ -95,7 +84,7 @@ impl Bed {
     pub(crate) async fn nats(&self) -> Side<NatsClient> {
         let client = async |sender: &str| {
             let client = async_nats::connect(self.nats.url()).await.unwrap();
-            let options = ClientOptions::new(Address::new(TENANT, AGENT).unwrap(), sender, Arc::new(now));
+            let options = ClientOptions::new(Address::new(TENANT, AGENT).unwrap(), sender, Arc::new(clock::now));
             NatsClient::connect(client, options).await.unwrap()
         };
         side("nats", client(ANYBODY).await, client(STRANGER).await)

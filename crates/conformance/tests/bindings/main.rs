@@ -1,6 +1,8 @@
 //! One suite of behaviours over every binding: the engine itself, JSON-RPC, HTTP+JSON, gRPC and NATS must show the same.
 
+#[cfg(test)]
 mod bed;
+#[cfg(test)]
 mod suite;
 
 use std::collections::BTreeMap;
@@ -15,7 +17,7 @@ use crate::suite::{Side, behaviours};
 async fn transcripts<S: A2aService>(side: &Side<S>) -> BTreeMap<&'static str, Value> {
     let mut seen = BTreeMap::new();
     for (name, behaviour) in behaviours::<S>() {
-        println!("{}: {name}", side.name);
+        eprintln!("{}: {name}", side.name);
         seen.insert(name, behaviour(side).await);
     }
     seen

@@ -1,6 +1,6 @@
 //! The edge on a real NATS and a real Postgres.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod agents;
 mod alertmanager;
