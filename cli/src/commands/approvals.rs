@@ -142,6 +142,7 @@ mod tests {
             tenant: "acme".parse().unwrap(),
             incident: "inc_1".parse().unwrap(),
             task: "task_1".parse().unwrap(),
+            requested_by: None,
             generation: 1,
             runbook: "rollback-bad-deploy".to_owned(),
             target: Target {

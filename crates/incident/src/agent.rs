@@ -47,6 +47,8 @@ pub struct PersonsAnswer {
     pub person: PersonId,
     /// Through what.
     pub channel: Channel,
+    /// The A2A client that brought it, if one did.
+    pub client: Option<String>,
     /// What.
     pub answer: Answer,
 }

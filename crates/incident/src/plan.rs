@@ -147,6 +147,9 @@ pub struct Plan {
     pub incident: IncidentId,
     /// Of which remediation task.
     pub task: TaskId,
+    /// The A2A client that asked for it, which cannot agree to it; none: Paramedic's own monitoring.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_by: Option<String>,
     /// 1 for the first proposal of the task; a plan made anew counts up.
     pub generation: u32,
     /// Name of the runbook that it follows.

@@ -85,6 +85,9 @@ pub struct TaskRequest {
     pub to: Role,
     /// For which incident (the A2A context).
     pub incident: IncidentId,
+    /// The A2A client from outside for whom the gateway asks; none: it is our own.
+    #[serde(default)]
+    pub client: Option<String>,
     /// What is asked.
     pub errand: Errand,
 }

@@ -53,6 +53,8 @@ fn field(field: &'static str, rule: impl Into<String>) -> WireError {
 /// Who sent a request, and to whom: our members of the A2A `metadata`.
 const FROM: &str = "from";
 const TO: &str = "to";
+/// The client from outside for whom the gateway asks.
+const CLIENT: &str = "client";
 const NUMBER: &str = "number";
 const MESSAGE_ID: &str = "messageId";
 /// Set on a task that was turned down because what it rests on is no longer so.
@@ -81,9 +83,11 @@ pub fn a2a_headers(method: Method) -> Vec<(String, String)> {
 /// If a number in it is none (NaN).
 pub fn request_to_a2a(request: &TaskRequest) -> Result<SendMessageRequest, serde_json::Error> {
     let parts = vec![Part::data(serde_json::to_value(&request.errand)?)];
+    let mut metadata = BTreeMap::from([(FROM.to_owned(), name_of(request.from)), (TO.to_owned(), name_of(request.to))]);
+    metadata.extend(request.client.iter().map(|client| (CLIENT.to_owned(), Value::from(client.clone()))));
     let message = A2aMessage {
         context_id: Some(request.incident.to_string()),
-        metadata: BTreeMap::from([(FROM.to_owned(), name_of(request.from)), (TO.to_owned(), name_of(request.to))]),
+        metadata,
         ..A2aMessage::new(&request.message_id, a2a::Role::User, parts)
     };
     Ok(SendMessageRequest { tenant: Some(request.tenant.to_string()), ..SendMessageRequest::new(message) })
@@ -106,6 +110,7 @@ fn request_from_a2a(tenant: &TenantId, sent: SendMessageRequest) -> Result<TaskR
         from: role_in(&message.metadata, FROM)?,
         to: role_in(&message.metadata, TO)?,
         incident: incident.parse().map_err(|error| field("message.contextId", format!("{error}")))?,
+        client: message.metadata.get(CLIENT).and_then(Value::as_str).map(str::to_owned),
         errand: read_value::<Errand>("errand", errand)?,
     })
 }

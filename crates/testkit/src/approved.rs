@@ -25,6 +25,7 @@ pub fn approved(draft: RollbackDraft, now: DateTime<Utc>) -> Result<Approved> {
         tenant: tenant.clone(),
         incident: "inc_1".parse()?,
         task: "task_1".parse()?,
+        requested_by: None,
         generation: 1,
         runbook: "rollback-bad-deploy".to_owned(),
         target,

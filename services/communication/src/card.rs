@@ -67,9 +67,11 @@ fn plan(ask: &Ask) -> Vec<Value> {
     let plan = &request.plan;
     let diff = code(&plan.diff);
     let groups: Vec<&str> = request.needs.groups.iter().map(String::as_str).collect();
+    let asked_by = plan.requested_by.as_ref().map(|client| format!("Asked for by: A2A client {}\n", escape_mrkdwn(client)));
+    let asked_by = asked_by.unwrap_or_default();
     let facts = format!(
         "*{}*\nTarget: `{}` (uid `{}`)\nRunbook: {}\nVerified by: {}\n\
-         Undo: the present template is put back if it does not help\nRisk: {}\nNeeds: {} of {}, before {}\nPlan: `{}`",
+         {asked_by}Undo: the present template is put back if it does not help\nRisk: {}\nNeeds: {} of {}, before {}\nPlan: `{}`",
         escape_mrkdwn(&plan.headline()),
         escape_mrkdwn(&plan.target.workload.to_string()),
         plan.target.uid,
@@ -84,8 +86,12 @@ fn plan(ask: &Ask) -> Vec<Value> {
     let shown = diff.split('\n').take(DIFF_LINES_MAX).collect::<Vec<_>>().join("\n");
     let shown = cut(&shown, DIFF_CHARS_MAX);
     let is_whole = shown == diff && fits(&facts, SECTION_CHARS_MAX);
+    // What a click counts for is the digest: it must be that of what is shown.
+    let is_what_it_says = plan.digest().is_ok_and(|digest| digest == request.digest);
     let mut blocks = vec![json!({ "type": "divider" }), section(&facts), section(&format!("{FENCE}{shown}{FENCE}"))];
-    if is_whole {
+    if !is_what_it_says {
+        blocks.push(context("This plan is not the one that its digest names. It cannot be answered here."));
+    } else if is_whole {
         blocks.push(buttons(request.approval.as_str(), &request.digest.0));
     } else {
         let how = format!("The plan is too long for a card. Read and answer it with: paramedic approvals {}", request.approval);
@@ -154,6 +160,7 @@ mod tests {
             tenant: "acme".parse().unwrap(),
             incident: "inc_1".parse().unwrap(),
             task: "task_1".parse().unwrap(),
+            requested_by: None,
             generation: 1,
             runbook: "rollback-bad-deploy".to_owned(),
             target: Target {
@@ -196,6 +203,14 @@ mod tests {
         let sections: Vec<&str> = card.as_array().unwrap().iter().filter_map(|b| b.pointer("/text/text")?.as_str()).collect();
         let fenced = sections.iter().find_map(|text| text.strip_prefix(FENCE)?.strip_suffix(FENCE)).unwrap();
         (fenced.to_owned(), card.to_string().contains("paramedic_approve"))
+    }
+
+    #[test]
+    fn nobody_may_approve_a_plan_that_shows_another() {
+        let mut shown = bulletin("t", &["+ image: shop:v1".to_owned()], "r");
+        shown.ask.as_mut().unwrap().request.digest = Digest::of(b"another plan");
+        let card = render(&"inc_1".parse().unwrap(), &shown).1.to_string();
+        assert!(!card.contains("paramedic_approve") && card.contains("cannot be answered here"), "{card}");
     }
 
     #[test]

@@ -116,6 +116,7 @@ async fn read_and_submit(
         digest: digest.as_deref().map(seen).transpose()?,
         person: caller.person.id.clone(),
         channel: channel(headers)?,
+        client: None,
         answer: given(decision, reason)?,
     };
     // A fresh name each time: an answer that was refused may count later, when the person is in the group.

@@ -126,7 +126,7 @@ fn interaction(tenant: &Tenant, payload: Payload) -> Result<Interaction, Problem
         return Ok(Interaction::Tell("You are not among the people who may decide: nothing was recorded."));
     };
     let answer = if action.action_id == APPROVE { Answer::Approve } else { Answer::Reject { reason: REASON.to_owned() } };
-    let answer = PersonsAnswer { approval, digest: Some(digest), person, channel: Channel::Slack, answer };
+    let answer = PersonsAnswer { approval, digest: Some(digest), person, channel: Channel::Slack, client: None, answer };
     Ok(Interaction::Answer { message_id: format!("slack-{}", hex::encode(Sha256::digest(trigger))), answer })
 }
 

@@ -176,6 +176,10 @@ impl BallotKeeper {
         if !directory.is_some_and(|directory| request.may_answer(&answer.person, directory)) {
             return Err(Refusal::NotAuthorised);
         }
+        // Nobody agrees to their own proposal. Another client, or the person themselves, may.
+        if answer.client.is_some() && answer.client == request.plan.requested_by {
+            return Err(Refusal::NotAuthorised);
+        }
         if agreed.contains(&answer.person) {
             return Err(Refusal::AnsweredAlready);
         }
@@ -200,6 +204,7 @@ mod tests {
             tenant: "acme".parse().unwrap(),
             incident: "inc_1".parse().unwrap(),
             task: "task_1".parse().unwrap(),
+            requested_by: None,
             generation: 1,
             runbook: "rollback".to_owned(),
             target: Target { workload, uid: "u".to_owned(), resource_version: "1".to_owned(), spec_digest: Digest::of(b"spec") },
@@ -227,7 +232,8 @@ mod tests {
 
     fn yes() -> Content {
         let (approval, person) = (request().approval, "ann".parse().unwrap());
-        Content::Answered(PersonsAnswer { approval, digest: None, person, channel: Channel::Slack, answer: Answer::Approve })
+        let (channel, client, answer) = (Channel::Slack, None, Answer::Approve);
+        Content::Answered(PersonsAnswer { approval, digest: None, person, channel, client, answer })
     }
 
     fn keeper() -> BallotKeeper {
@@ -261,6 +267,27 @@ mod tests {
                 assert_eq!(incident.as_str(), "inc_1", "{case}");
                 assert!(matches!(what, What::VoteRefused { .. }), "{case}: {what:?}");
             }
+        }
+    }
+
+    #[test]
+    fn who_asked_for_a_plan_cannot_agree_to_it() {
+        let cases = [
+            (None, None, None),
+            (None, Some("bot"), None),
+            (Some("bot"), None, None),
+            (Some("bot"), Some("other"), None),
+            (Some("bot"), Some("bot"), Some(Refusal::NotAuthorised)),
+        ];
+        for (requested_by, client, expected) in cases {
+            let mut request = request();
+            request.plan.requested_by = requested_by.map(str::to_owned);
+            request.digest = request.plan.digest().unwrap();
+            let opened = open(Box::new(request)).next;
+            let Content::Answered(answer) = yes() else { panic!("an answer") };
+            let answer = PersonsAnswer { client: client.map(str::to_owned), ..answer };
+            let decision = keeper().decide(opened, Event::Message(Content::Answered(answer)), DateTime::UNIX_EPOCH);
+            assert_eq!(decision.refused, expected, "{requested_by:?} {client:?}");
         }
     }
 

@@ -248,7 +248,7 @@ impl OpenIncident {
 
     fn request(&self, name: StepName, message_id: String, errand: Errand) -> TaskRequest {
         let (tenant, incident) = (self.tenant.clone(), self.id.clone());
-        TaskRequest { message_id, tenant, from: Role::Monitoring, to: name.agent(), incident, errand }
+        TaskRequest { message_id, tenant, from: Role::Monitoring, to: name.agent(), incident, client: None, errand }
     }
 
     fn findings(&self) -> Vec<String> {

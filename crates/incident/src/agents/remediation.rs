@@ -153,6 +153,7 @@ impl Remediator {
             task,
             message_id: request.message_id.clone(),
             asked_by: request.from,
+            client: request.client.clone(),
             alerts: alerts.clone(),
             hypothesis: hypothesis.clone(),
             runbook: runbook.clone(),

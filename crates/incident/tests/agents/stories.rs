@@ -25,6 +25,7 @@ fn answer(world: &World, person: &str, answer: Answer) -> PersonsAnswer {
         digest: Some(request.digest),
         person: person.parse().unwrap(),
         channel: Channel::Cli,
+        client: None,
         answer,
     }
 }

@@ -15,6 +15,7 @@ use runtime::{Call, Context, Fault, Perform, wire};
 use serde::{Deserialize, Serialize};
 use store::{Options, Store, migrate, role_url};
 use testkit::{Database, Nats, eventually};
+use tokio::sync::Notify;
 
 /// Everything here takes milliseconds; a busy machine may need more.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -89,6 +90,8 @@ pub(crate) struct Doer {
     pub(crate) hangs: bool,
     /// How long a try takes.
     pub(crate) takes: Duration,
+    /// What a try waits for.
+    pub(crate) gate: Option<Arc<Notify>>,
 }
 
 impl Perform<ToyAgent> for Doer {
@@ -98,6 +101,9 @@ impl Perform<ToyAgent> for Doer {
             std::future::pending::<()>().await;
         }
         tokio::time::sleep(self.takes).await;
+        if let Some(gate) = &self.gate {
+            gate.notified().await;
+        }
         if call.attempt <= self.failures { Err(Fault::again("not yet")) } else { Ok(call.attempt) }
     }
 
@@ -119,6 +125,7 @@ fn request(message_id: &str) -> TaskRequest {
         from: Role::Monitoring,
         to: Role::Diagnostics,
         incident: "inc_1".parse().unwrap(),
+        client: None,
         errand: Errand::Diagnose { workload: None, alerts: vec![] },
     }
 }

@@ -1,9 +1,11 @@
 //! Once, whatever comes twice, late, broken, or in the middle of an outage.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bed::{Bed, Doer, SOON};
 use testkit::eventually;
+use tokio::sync::Notify;
 
 #[tokio::test]
 async fn a_request_that_comes_twice_has_one_effect() {
@@ -82,12 +84,14 @@ async fn what_a_stopped_process_held_is_taken_over() {
 #[tokio::test]
 async fn what_somebody_else_committed_meanwhile_counts() {
     let bed = Bed::new().await;
-    let slow = Doer { takes: Duration::from_millis(300), ..Doer::default() };
+    let gate = Arc::new(Notify::new());
+    let slow = Doer { gate: Some(gate.clone()), ..Doer::default() };
     let life = bed.start(slow.clone()).await;
     bed.ask("m", 1).await;
     eventually("the first try", SOON, async || slow.tries.lock().unwrap().get("m").copied()).await.unwrap();
     // The service still knows the state that it committed itself.
     bed.end_elsewhere("m").await;
+    gate.notify_one();
     bed.settled().await;
     assert_eq!(bed.events().await, 0, "the outcome was decided upon by what is stored");
     life.finish().await.unwrap();

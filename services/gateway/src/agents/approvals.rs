@@ -8,26 +8,22 @@ use a2a::{
     A2aError, A2aService, AgentCard, Caller, CancelTaskRequest, DeleteTaskPushNotificationConfigRequest, ErrorKind, EventStream,
     GetExtendedAgentCardRequest, GetTaskPushNotificationConfigRequest, GetTaskRequest, ListTaskPushNotificationConfigsRequest,
     ListTaskPushNotificationConfigsResponse, ListTasksRequest, ListTasksResponse, Message, Part, Role as Speaker,
-    SendMessageRequest, SendMessageResponse, SubscribeToTaskRequest, Task, TaskPushNotificationConfig, TaskState,
+    SendMessageRequest, SendMessageResponse, SubscribeToTaskRequest, Task, TaskPushNotificationConfig,
 };
 use incident::agent::PersonsAnswer;
-use incident::approval::{Answer, Channel, Refusal};
+use incident::approval::{Channel, Refusal};
 use incident::id::{ApprovalId, PersonId, TenantId};
-use incident::plan::Digest;
-use incident::task::Role;
 use runtime::clock;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::Agents;
-use super::forward::agents_task;
 use crate::approvals::{self, Word};
 use crate::edge::{ANSWER_WITHIN, Edge};
 use crate::slack::digest_of;
 
-/// Tasks of one client that are looked at: more cannot wait for people at once without somebody noticing.
-const WAITING_MAX: u32 = 100;
+/// Tasks of a page that has none.
+const PAGE_SIZE: u32 = 50;
 
 /// What the metadata of a decision holds.
 #[derive(Debug, Deserialize)]
@@ -43,13 +39,12 @@ struct Given {
 /// Takes decisions.
 pub(super) struct Approvals {
     edge: Arc<Edge>,
-    agents: Agents,
     card: AgentCard,
 }
 
 impl Approvals {
-    pub(super) const fn new(edge: Arc<Edge>, agents: Agents, card: AgentCard) -> Self {
-        Self { edge, agents, card }
+    pub(super) const fn new(edge: Arc<Edge>, card: AgentCard) -> Self {
+        Self { edge, card }
     }
 
     async fn decide(&self, caller: &Caller, message: &Message) -> Result<Message, A2aError> {
@@ -64,10 +59,15 @@ impl Approvals {
             .map_err(|_| A2aError::invalid_field(&field("reason"), "must have at most 1000 characters"))?;
         let tenant: TenantId = caller.tenant.parse().map_err(|_| A2aError::internal("the tenant has no usable name"))?;
         let person = self.speaks_for(caller).ok_or_else(|| refused(Refusal::NotAuthorised))?;
-        if self.asked_for(caller, &tenant, &given.approval).await? {
-            return Err(refused(Refusal::NotAuthorised));
-        }
-        self.submit(&tenant, &given.approval, digest, person, answer, deadline).await?;
+        let answer = PersonsAnswer {
+            approval: given.approval.clone(),
+            digest: Some(digest),
+            person,
+            channel: Channel::A2a,
+            client: Some(caller.sender.clone()),
+            answer,
+        };
+        self.submit(&tenant, answer, deadline).await?;
         let data = json!({"approval": given.approval, "decision": given.decision, "recorded": true});
         let reply = Message::new(random()?, Speaker::Agent, vec![Part::data(data)]);
         Ok(Message { context_id: message.context_id.clone(), extensions: vec![APPROVAL_EXTENSION.to_owned()], ..reply })
@@ -77,32 +77,7 @@ impl Approvals {
         self.edge.parts.tenants.named(&caller.tenant)?.client_named(&caller.sender)?.speaks_for.clone()
     }
 
-    /// Whether the plan comes of a task that this very client asked for: nobody agrees to their own proposal.
-    async fn asked_for(&self, caller: &Caller, tenant: &TenantId, approval: &ApprovalId) -> Result<bool, A2aError> {
-        let Some(engine) = self.agents.of(Role::Remediation) else { return Ok(false) };
-        let waiting = ListTasksRequest {
-            status: Some(TaskState::AuthRequired),
-            page_size: Some(WAITING_MAX),
-            history_length: Some(0),
-            ..ListTasksRequest::default()
-        };
-        let own = engine.list_tasks(caller, waiting).await?.tasks;
-        let open = approvals::open(&self.edge, tenant, approval).await.map_err(|_| unavailable())?;
-        Ok(open.is_some_and(|(request, _)| {
-            own.iter().any(|task| agents_task(tenant, Role::Remediation, &task.id) == request.plan.task)
-        }))
-    }
-
-    async fn submit(
-        &self,
-        tenant: &TenantId,
-        approval: &ApprovalId,
-        digest: Digest,
-        person: PersonId,
-        answer: Answer,
-        deadline: Instant,
-    ) -> Result<(), A2aError> {
-        let answer = PersonsAnswer { approval: approval.clone(), digest: Some(digest), person, channel: Channel::A2a, answer };
+    async fn submit(&self, tenant: &TenantId, answer: PersonsAnswer, deadline: Instant) -> Result<(), A2aError> {
         // A fresh name each time: an answer that was refused may count later, when the person is in the group.
         match self.edge.submit(tenant, format!("a2a-{}", random()?), answer, deadline).await {
             Ok(Ok(())) => Ok(()),
@@ -166,7 +141,7 @@ impl A2aService for Approvals {
     }
 
     async fn list_tasks(&self, _: &Caller, request: ListTasksRequest) -> Result<ListTasksResponse, A2aError> {
-        let page_size = request.page_size.unwrap_or(WAITING_MAX);
+        let page_size = request.page_size.unwrap_or(PAGE_SIZE);
         Ok(ListTasksResponse { tasks: vec![], next_page_token: String::new(), page_size, total_size: 0 })
     }
 

@@ -100,6 +100,8 @@ pub struct Job {
     pub(super) task: TaskId,
     pub(super) message_id: String,
     pub(super) asked_by: Role,
+    #[serde(default)]
+    pub(super) client: Option<String>,
     pub(super) alerts: Vec<Alert>,
     pub(super) hypothesis: Hypothesis,
     pub(super) runbook: Runbook,

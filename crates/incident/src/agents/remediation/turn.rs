@@ -94,6 +94,7 @@ impl Turn {
             tenant: job.tenant.clone(),
             incident: job.incident.clone(),
             task: job.task.clone(),
+            requested_by: job.client.clone(),
             generation: job.generation,
             runbook: job.runbook.name.clone(),
             target: draft.target.clone(),
