@@ -185,6 +185,9 @@ pub(crate) enum ConfigCommand {
     PublicKey {
         #[command(flatten)]
         config: ConfigFile,
+        /// That of gateway.a2a.signing instead, in PEM, for those who check what our agents sign.
+        #[arg(long)]
+        a2a: bool,
     },
 }
 

@@ -31,6 +31,7 @@ fn problems(config: &Config, base: &Path) -> Vec<anyhow::Error> {
 fn gateway(config: &Config) -> anyhow::Result<()> {
     if let Some(section) = &config.gateway {
         roles::signing_key(section.signing_key.reveal())?;
+        section.ways()?;
     }
     roles::tenants(config).map(drop).context("tenants")
 }

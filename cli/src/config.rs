@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use cluster::kubernetes::KubernetesConfig;
 use cluster::prometheus::PrometheusConfig;
 use communication::JiraProject;
-use gateway::{A2aClient, Person, PublicUrl, SlackEdge};
+use gateway::{A2aClient, A2aEdge, Person, SlackEdge, Ways};
 use incident::alert::Correlation;
 use incident::approval::Policy;
 use incident::id::TenantId;
@@ -107,13 +107,16 @@ pub(crate) struct Gateway {
     pub(crate) signing_key: Secret,
     /// Where A2A clients reach it, as its agents' cards say; without it, where it listens.
     pub(crate) public_url: Option<Url>,
+    /// How A2A clients reach its agents otherwise, and know them.
+    #[serde(default)]
+    pub(crate) a2a: A2aEdge,
 }
 
 impl Gateway {
-    /// Where clients reach it.
-    pub(crate) fn url(&self) -> anyhow::Result<PublicUrl> {
+    /// How A2A clients reach its agents.
+    pub(crate) fn ways(&self) -> anyhow::Result<Ways> {
         let url = self.public_url.clone().map_or_else(|| Url::parse(&format!("http://{}", self.listen)), Ok);
-        Ok(url.context("gateway.listen is no address that a URL can hold")?.into())
+        Ok(Ways::new(&url.context("gateway.listen is no address that a URL can hold")?, &self.a2a)?)
     }
 }
 

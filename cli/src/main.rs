@@ -53,7 +53,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Run { role, config } => run::run(role, &config.config).await,
         Command::Migrate { config } => migrate::run(&config.config).await,
         Command::Config { command: ConfigCommand::Check { config } } => check::run(&config.config),
-        Command::Config { command: ConfigCommand::PublicKey { config } } => run::public_key(&config.config),
+        Command::Config { command: ConfigCommand::PublicKey { config, a2a } } => run::public_key(&config.config, a2a),
         Command::Schemas { folder } => schemas::write(&folder),
         Command::Runbook { command: RunbookCommand::Check { paths, output } } => runbook::check(&paths, output),
         Command::Incident { command, connection } => incidents::run(command, &connection).await,

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use axum::Router;
 use bus::{Bus, Connect, User};
 use cluster::kubernetes::Kubernetes;
 use cluster::prometheus::Prometheus;
 use ed25519_dalek::{SigningKey, VerifyingKey};
-use gateway::{TenantEdge, Tenants};
+use gateway::{Routers, TenantEdge, Tenants};
 use incident::agents::ballot::BallotKeeper;
 use incident::agents::gateway::Gateway;
 use incident::agents::remediation::Rules;
@@ -84,8 +85,7 @@ impl Process {
         let ballots = BallotKeeper { directories: tenants.directories(), key: signing_key(section.signing_key.reveal())? };
         let (intake, worker) = context.bus.intake();
         let (store, bus, life) = (context.store.clone(), context.bus.clone(), self.life.clone());
-        let url = section.url()?;
-        let agents = gateway::Agents::start(&store, &bus, &url).await.context("starting the task engines")?;
+        let agents = gateway::Agents::start(&store, &bus, section.ways()?).await?;
         let ballots = runtime::start(context, Gateway { ballots }, gateway::Tell::new(agents.clone()));
         let replies = gateway::Replies::new(life.clone()).context("setting up the way back to people who click")?;
         life.spawn("agents", agents.clone().run(life.clone()));
@@ -93,14 +93,28 @@ impl Process {
         if !callers.is_empty() {
             life.spawn("agents on NATS", agents.clone().serve_on_nats(bus, callers, life.clone()));
         }
-        let parts = gateway::Parts { tenants, intake, ballots, store, replies, agents, url };
-        let router = gateway::router(parts).merge(runtime::health::router(needs));
+        let parts = gateway::Parts { tenants, intake, ballots, store, replies, agents };
+        let alone: Vec<Role> = section.a2a.grpc.keys().copied().collect();
+        let Routers { edge, agents } = gateway::routers(parts, &alone)?;
+        let router = edge.merge(runtime::health::router(needs));
+        self.start_alone(section, agents).await?;
         // It ends when the last request has let go of its intake: after the listener.
         life.spawn("intake", async move {
             worker.run().await;
             Ok(())
         });
         life.spawn("gateway", gateway::serve(router, listener, self.life.clone()));
+        Ok(())
+    }
+
+    /// Serves agents on ports of their own.
+    async fn start_alone(&self, section: &crate::config::Gateway, agents: Vec<(Role, Router)>) -> anyhow::Result<()> {
+        for (agent, router) in agents {
+            let Some(grpc) = section.a2a.grpc.get(&agent) else { continue };
+            let listener = TcpListener::bind(grpc.listen).await;
+            let listener = listener.with_context(|| format!("listening on {} (gateway.a2a.grpc.{agent}.listen)", grpc.listen))?;
+            self.life.spawn("an agent's own port", gateway::serve(router, listener, self.life.clone()));
+        }
         Ok(())
     }
 

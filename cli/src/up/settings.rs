@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use incident::task::Role;
+use p256::pkcs8::{EncodePrivateKey as _, LineEnding};
 use runtime::clock::random_hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -49,12 +50,20 @@ fn passwords() -> anyhow::Result<String> {
     Role::ALL.into_iter().map(|role| Ok(format!("{role} = \"{}\"\n", random()?))).collect()
 }
 
+/// A new P-256 key in PEM.
+fn a2a_key() -> anyhow::Result<String> {
+    let seed = random_hex::<32>().context("asking the system for random bytes")?;
+    let key = p256::SecretKey::from_slice(&hex::decode(seed)?).context("making a key")?;
+    Ok(key.to_pkcs8_pem(LineEnding::LF).context("writing a key")?.to_string())
+}
+
 fn first(tokens: &Tokens) -> anyhow::Result<String> {
     let seed = random_hex::<32>().context("asking the system for random bytes")?;
     let public_key = hex::encode(signing_key(&seed)?.verifying_key().to_bytes());
     let filled = [
         ("{signing_key}", seed),
         ("{public_key}", public_key),
+        ("{a2a_key}", a2a_key()?),
         ("{nats_admin}", random()?),
         ("{nats_passwords}", passwords()?),
         ("{database_passwords}", passwords()?),
@@ -136,7 +145,10 @@ mod tests {
         for role in Role::ALL {
             assert!(config.nats.passwords.contains_key(&role) && config.database.passwords.contains_key(&role), "{role}");
         }
-        let gateway = signing_key(config.gateway.unwrap().signing_key.reveal()).unwrap();
+        let section = config.gateway.unwrap();
+        section.ways().unwrap();
+        assert!(section.a2a.signing.is_some());
+        let gateway = signing_key(section.signing_key.reveal()).unwrap();
         assert_eq!(config.remediation.unwrap().gateway_public_key, hex::encode(gateway.verifying_key().to_bytes()));
         assert!(config.tenants.values().all(|tenant| tenant.policy.rule_for("anything").is_some()));
         assert!(!text.contains("{signing") && !text.contains("_passwords}"), "{text}");

@@ -159,6 +159,11 @@ impl Bus {
         self.client.clone()
     }
 
+    /// The server's JetStream, for what is no stream of ours.
+    pub fn jetstream(&self) -> async_nats::jetstream::Context {
+        async_nats::jetstream::new(self.client.clone())
+    }
+
     /// Connects, and from then on reconnects by itself for ever.
     ///
     /// # Errors

@@ -91,7 +91,7 @@ const CALLS: [&str; 9] = [
     "$SRV.*.*",
     "$SRV.*.*.*",
 ];
-/// How long a call may be answered after its client said something last. Clients of streams say something with every heartbeat.
+/// How long a call may be answered. What a client says after that, naming its inbox, opens the same time anew (`schemas/a2a-nats.md`).
 const ANSWER_WITHIN: &str = "1h";
 
 /// A user who is none of ours, as a client of our agents.

@@ -9,7 +9,7 @@ use a2a_http::{Authenticate, CardOptions, bearer};
 use a2a_nats::{Address, BINDING, Clock, ServeError, ServeOptions};
 use axum::http::HeaderMap;
 use store::Store;
-use tasks::{Engine, Limits, Options, PushOptions, StartError, Surroundings, Targets};
+use tasks::{Engine, ExtendedCard, Limits, Options, PushOptions, StartError, Surroundings, Targets};
 use tokio::net::TcpListener;
 
 use crate::agent::{ConformanceAgent, card, extended_card};
@@ -106,9 +106,10 @@ async fn start(
     let http = http.map(|(url, binding)| AgentInterface::new(url, binding));
     let address = nats.zip(Address::new(TENANT, AGENT).ok()).map(|(server, address)| address.url(server));
     let card = card(http.into_iter().chain(address.map(|url| AgentInterface::new(url, BINDING))).collect());
+    let extended = extended_card(&card);
     let options = Options {
         agent: AGENT.to_owned(),
-        extended_card: Some(extended_card(&card)),
+        extended_card: Some(ExtendedCard::new(move |_| Ok(extended.clone()))),
         card,
         surroundings,
         limits: Limits::default(),

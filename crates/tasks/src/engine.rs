@@ -1,5 +1,6 @@
 //! An engine: what it is made of, how it starts and how it stops.
 
+use std::fmt;
 use std::sync::Arc;
 
 use a2a::{A2aError, AgentCard, Caller, Task, TaskPushNotificationConfig};
@@ -23,14 +24,37 @@ pub struct Options {
     pub agent: String,
     /// What the agent says of itself. Operations that it does not declare are refused.
     pub card: AgentCard,
-    /// The card for authenticated callers, if the card declares one.
-    pub extended_card: Option<AgentCard>,
+    /// Makes the card for a caller who is known, if the card declares one.
+    pub extended_card: Option<ExtendedCard>,
     /// Time and chance.
     pub surroundings: Surroundings,
     /// How much of everything.
     pub limits: Limits,
     /// Where events may be posted, and by whom they are signed.
     pub push: PushOptions,
+}
+
+/// What an agent says of itself to a caller who is known, such as under which address they alone find it.
+#[derive(Clone)]
+pub struct ExtendedCard(Arc<MakeCard>);
+
+type MakeCard = dyn Fn(&Caller) -> Result<AgentCard, A2aError> + Send + Sync;
+
+impl ExtendedCard {
+    /// Made anew for each call.
+    pub fn new(make: impl Fn(&Caller) -> Result<AgentCard, A2aError> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(make))
+    }
+
+    pub(crate) fn of(&self, caller: &Caller) -> Result<AgentCard, A2aError> {
+        (self.0)(caller)
+    }
+}
+
+impl fmt::Debug for ExtendedCard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ExtendedCard")
+    }
 }
 
 /// A task engine for one agent. Cheap to clone. Several processes may run one for the same agent on the same tables.
@@ -51,7 +75,7 @@ pub(crate) struct Inner<E> {
     pub(crate) core: Arc<Core>,
     pub(crate) executor: E,
     pub(crate) card: AgentCard,
-    pub(crate) extended_card: Option<AgentCard>,
+    pub(crate) extended_card: Option<ExtendedCard>,
     pub(crate) poster: Poster,
     /// Calls of the executor, and what goes on beside the writers.
     pub(crate) executions: TaskTracker,

@@ -26,7 +26,7 @@ mod surroundings;
 mod updates;
 mod writer;
 
-pub use engine::{Engine, Options, StartError};
+pub use engine::{Engine, ExtendedCard, Options, StartError};
 pub use executor::{Admission, Executor, Work};
 pub use limits::Limits;
 pub use push::{PushOptions, PushSigner, SignerError, Targets};

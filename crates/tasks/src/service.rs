@@ -195,7 +195,7 @@ impl<E: Executor> A2aService for Engine<E> {
             return Err(A2aError::unsupported_operation("the agent has no extended card"));
         }
         let missing = || A2aError::new(ErrorKind::ExtendedAgentCardNotConfigured, "the extended card is not configured");
-        self.inner.extended_card.clone().ok_or_else(missing)
+        self.inner.extended_card.as_ref().ok_or_else(missing)?.of(caller)
     }
 
     fn card(&self) -> AgentCard {

@@ -4,14 +4,16 @@
 mod approvals;
 mod card;
 mod doors;
+mod errand;
 mod forward;
 mod tell;
+mod ways;
 
 use std::sync::Arc;
 
-use a2a::A2aService;
+use a2a::{A2aError, A2aService, AgentCard};
 use a2a_http::CardOptions;
-use a2a_nats::{Cards, ServeOptions};
+use a2a_nats::ServeOptions;
 use axum::Router;
 use bus::Bus;
 use incident::id::TenantId;
@@ -19,10 +21,10 @@ use incident::task::Role;
 use runtime::lifecycle::Lifecycle;
 use runtime::{clock, telemetry};
 use store::Store;
-use tasks::{Engine, Limits, Options, PushOptions, StartError, Surroundings};
+use tasks::{Engine, ExtendedCard, Limits, Options, PushOptions, StartError, Surroundings};
 
-pub use card::PublicUrl;
 pub use tell::Tell;
+pub use ways::{BadSigningKey, Ways};
 
 use approvals::Approvals;
 use doors::Doors;
@@ -35,30 +37,59 @@ pub(crate) const AGENTS: [Role; 3] = [Role::Diagnostics, Role::Remediation, Role
 
 /// One engine for each agent.
 #[derive(Debug, Clone)]
-pub struct Agents(Arc<Vec<(Role, Engine<Forward>)>>);
+pub struct Agents(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    engines: Vec<(Role, Engine<Forward>)>,
+    ways: Ways,
+}
+
+/// The agents could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentsError {
+    /// A card cannot be signed.
+    #[error("writing the card of {agent}: {reason}")]
+    Card {
+        /// Whose.
+        agent: Role,
+        /// Why not.
+        reason: A2aError,
+    },
+    /// An engine does not start.
+    #[error("starting the task engine of {agent}")]
+    Engine {
+        /// Whose.
+        agent: Role,
+        /// Why not.
+        #[source]
+        source: StartError,
+    },
+}
 
 impl Agents {
-    /// Starts the engines. `url` is where clients reach the gateway.
+    /// Starts the engines.
     ///
     /// # Errors
     /// If Postgres does not answer.
-    pub async fn start(store: &Store, bus: &Bus, url: &PublicUrl) -> Result<Self, StartError> {
+    pub async fn start(store: &Store, bus: &Bus, ways: Ways) -> Result<Self, AgentsError> {
         let surroundings = Surroundings { now: clock::now, random: clock::random };
         let mut engines = vec![];
         for agent in AGENTS {
+            let bare = card::of(agent, &ways);
             let options = Options {
                 agent: agent.to_string(),
-                card: card::of(agent, url),
-                extended_card: None,
+                card: ways.signed(bare.clone()).map_err(|reason| AgentsError::Card { agent, reason })?,
+                extended_card: ways.has_private().then(|| extended(agent, bare, ways.clone())),
                 surroundings,
                 limits: Limits::default(),
-                push: PushOptions::default(),
+                push: PushOptions { signer: ways.push_signer(), ..PushOptions::default() },
             };
             // Boxed: it would make the start of whatever holds it as large.
-            let engine = Box::pin(Engine::start(store.clone(), Forward { agent, bus: bus.clone() }, options)).await?;
-            engines.push((agent, engine));
+            let engine = Box::pin(Engine::start(store.clone(), Forward { agent, bus: bus.clone() }, options)).await;
+            engines.push((agent, engine.map_err(|source| AgentsError::Engine { agent, source })?));
         }
-        Ok(Self(Arc::new(engines)))
+        Ok(Self(Arc::new(Parts { engines, ways })))
     }
 
     /// Answers calls over NATS until the process stops (`schemas/a2a-nats.md`). Who calls, and whom they may call, is the NATS server's to
@@ -67,18 +98,32 @@ impl Agents {
     /// # Errors
     /// If the bucket of cards is not there, or the connection is closed.
     pub async fn serve_on_nats(self, bus: Bus, tenants: Vec<TenantId>, life: Lifecycle) -> anyhow::Result<()> {
+        self.publish_cards(&bus, &tenants).await?;
         let tenants: Vec<String> = tenants.iter().map(ToString::to_string).collect();
         let serve = |(agent, engine): &(Role, Engine<Forward>)| {
             let options = ServeOptions {
                 tenants: tenants.clone(),
-                cards: Cards::Publish,
+                signer: self.0.ways.nats_signer(),
                 tracing: a2a_nats::Tracing { current, adopt },
                 ..ServeOptions::new(String::new(), agent.as_str(), Arc::new(clock::now))
             };
             let life = life.clone();
             a2a_nats::serve(bus.client(), Arc::new(engine.clone()), options, async move { life.stopping().await })
         };
-        futures::future::try_join_all(self.0.iter().map(serve)).await?;
+        futures::future::try_join_all(self.0.engines.iter().map(serve)).await?;
+        Ok(())
+    }
+
+    /// Puts each tenant's cards where its clients look for them, with the tenant's own address.
+    async fn publish_cards(&self, bus: &Bus, tenants: &[TenantId]) -> anyhow::Result<()> {
+        let jetstream = bus.jetstream();
+        for (agent, _) in &self.0.engines {
+            for tenant in tenants {
+                let card = self.0.ways.with_private(card::of(*agent, &self.0.ways), tenant.as_str(), *agent)?;
+                let address = a2a_nats::Address::new(tenant.as_str(), agent.as_str())?;
+                a2a_nats::put_card(&jetstream, &address, &card).await?;
+            }
+        }
         Ok(())
     }
 
@@ -87,32 +132,46 @@ impl Agents {
     /// # Errors
     /// If a part of an engine ended that must not.
     pub async fn run(self, life: Lifecycle) -> anyhow::Result<()> {
-        let broken = futures::future::select_all(self.0.iter().map(|(_, engine)| Box::pin(engine.broken())));
+        let broken = futures::future::select_all(self.0.engines.iter().map(|(_, engine)| Box::pin(engine.broken())));
         let is_broken = tokio::select! {
             _ = broken => true,
             () = life.stopping() => false,
         };
-        futures::future::join_all(self.0.iter().map(|(_, engine)| engine.stop())).await;
+        futures::future::join_all(self.0.engines.iter().map(|(_, engine)| engine.stop())).await;
         anyhow::ensure!(!is_broken, "a task engine broke");
         Ok(())
     }
 
     fn of(&self, agent: Role) -> Option<&Engine<Forward>> {
-        self.0.iter().find(|(role, _)| *role == agent).map(|(_, engine)| engine)
+        self.0.engines.iter().find(|(role, _)| *role == agent).map(|(_, engine)| engine)
     }
 
     /// Their paths: each agent's operations and card, and those of the gateway's own agent, which takes people's decisions.
-    pub(crate) fn router(&self, edge: &Arc<Edge>) -> Router {
-        let approvals = Arc::new(Approvals::new(edge.clone(), self.clone(), card::of_gateway(&edge.parts.url)));
+    ///
+    /// # Errors
+    /// If the card of the gateway's own agent cannot be signed.
+    pub(crate) fn router(&self, edge: &Arc<Edge>) -> Result<Router, A2aError> {
+        let card = self.0.ways.signed(card::of_gateway(&self.0.ways))?;
+        let approvals = Arc::new(Approvals::new(edge.clone(), card));
         // The host's own card is that of the gateway's own agent.
         let mut router = a2a_http::card_route(approvals.clone(), CardOptions::default())
             .nest_service("/a2a/approvals", with_card(approvals, Doors::to_approvals(edge.clone())));
-        for (agent, engine) in self.0.iter() {
+        for (agent, engine) in &self.0.engines {
             let doors = Doors::to_agent(edge.clone(), *agent);
             router = router.nest_service(&format!("/a2a/{agent}"), with_card(Arc::new(engine.clone()), doors));
         }
-        router
+        Ok(router)
     }
+
+    /// One agent alone, for a port of its own: there clients of gRPC find it, too.
+    pub(crate) fn alone(&self, agent: Role, edge: &Arc<Edge>) -> Option<Router> {
+        let engine = Arc::new(self.of(agent)?.clone());
+        Some(with_card(engine, Doors::to_agent(edge.clone(), agent)))
+    }
+}
+
+fn extended(agent: Role, card: AgentCard, ways: Ways) -> ExtendedCard {
+    ExtendedCard::new(move |caller| ways.with_private(card.clone(), &caller.tenant, agent))
 }
 
 /// An agent's operations, and its card for everybody.

@@ -51,13 +51,25 @@ pub(crate) struct Written {
 /// Reads a call and sorts its alerts into one notification a correlation key; a notification that would be too large for the bus
 /// becomes several.
 pub(crate) fn read(tenant: &TenantId, by: &Correlation, body: &[u8]) -> Result<Vec<Written>, Problem> {
-    let Call { group_key, alerts, truncated_alerts } = check(json::read(body)?)?;
+    let Call { group_key, alerts, truncated_alerts } = check_call(json::read(body)?)?;
     check_copies(&group_key, &alerts, by)?;
     let mut written = Vec::new();
     for notification in Notification::split(tenant, &group_key, alerts, truncated_alerts, by) {
         write(notification, &mut written)?;
     }
     Ok(written)
+}
+
+/// Holds an alert that came in another way to the rules of those that come by webhook. The field that breaks one, and the rule.
+pub(crate) fn check(alert: &Alert) -> Result<(), (String, String)> {
+    let mut broken = Broken::default();
+    broken.fingerprint("/fingerprint", &alert.fingerprint);
+    broken.labels("/labels", &alert.labels, VALUE_BYTES_MAX);
+    broken.labels("/annotations", &alert.annotations, ANNOTATION_BYTES_MAX);
+    if alert.expression.as_ref().is_some_and(|expression| expression.len() > URL_BYTES_MAX) {
+        broken.add("/expression", at_most(URL_BYTES_MAX, "bytes"), "text-bytes");
+    }
+    broken.0.into_iter().next().map_or(Ok(()), |violation| Err((violation.field, violation.rule.into_owned())))
 }
 
 fn check_copies(group_key: &str, alerts: &[Alert], by: &Correlation) -> Result<(), Problem> {
@@ -99,7 +111,7 @@ struct Call {
     truncated_alerts: u64,
 }
 
-fn check(call: wire::Call) -> Result<Call, Problem> {
+fn check_call(call: wire::Call) -> Result<Call, Problem> {
     let mut broken = Broken::default();
     match call.version.as_deref() {
         Some(VERSION) => {}
@@ -134,11 +146,7 @@ fn alert(n: usize, entry: wire::Entry, broken: &mut Broken) -> Option<Alert> {
     let at = |field: &str| format!("/alerts/{n}/{field}");
     let wire::Entry { fingerprint, status, labels, annotations, starts_at, ends_at, generator_url } = entry;
     let fingerprint = fingerprint.unwrap_or_default();
-    let is_hex = fingerprint.bytes().all(|b| b.is_ascii_hexdigit());
-    if !is_hex || fingerprint.is_empty() || fingerprint.len() > FINGERPRINT_DIGITS_MAX {
-        let rule = format!("must be 1 to {FINGERPRINT_DIGITS_MAX} hexadecimal digits");
-        broken.add(at("fingerprint"), rule, "fingerprint");
-    }
+    broken.fingerprint(&at("fingerprint"), &fingerprint);
     if status.is_none() {
         broken.add(at("status"), "must be \"firing\" or \"resolved\"", "status");
     }
@@ -200,6 +208,13 @@ impl Broken {
             self.add(field, format!("must have 1 to {bytes_max} bytes"), "text-bytes");
         }
         value
+    }
+
+    fn fingerprint(&mut self, field: &str, fingerprint: &str) {
+        let is_hex = fingerprint.bytes().all(|b| b.is_ascii_hexdigit());
+        if !is_hex || fingerprint.is_empty() || fingerprint.len() > FINGERPRINT_DIGITS_MAX {
+            self.add(field, format!("must be 1 to {FINGERPRINT_DIGITS_MAX} hexadecimal digits"), "fingerprint");
+        }
     }
 
     fn labels(&mut self, field: &str, labels: &Labels, bytes_max: usize) {

@@ -1,7 +1,8 @@
 //! What the gateway must be told of each tenant: its token, its Slack app and its people.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::SocketAddr;
 
 use incident::alert::Correlation;
 use incident::approval::Directory;
@@ -97,6 +98,45 @@ pub struct A2aClient {
     /// The person whose decisions it brings, if it may bring any: one of `people`. What it says counts as theirs.
     #[serde(default)]
     pub speaks_for: Option<PersonId>,
+}
+
+/// How A2A clients reach the agents beside the gateway's own address, and how they know them.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct A2aEdge {
+    /// Signs cards, posts to clients, and answers over NATS; without it, none of them is signed.
+    pub signing: Option<Signing>,
+    /// Where clients find the NATS server, such as `tls://nats.example:4222`; without it, cards do not speak of NATS.
+    pub nats_url: Option<Url>,
+    /// Agents that are served on a port of their own, because gRPC's paths have no room for an agent's name.
+    pub grpc: BTreeMap<Role, Grpc>,
+}
+
+/// A key, and its name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signing {
+    /// By which clients choose the public key. Another key has another name.
+    pub kid: String,
+    /// A P-256 private key in PKCS#8 PEM.
+    pub key: Secret,
+}
+
+/// A port for one agent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grpc {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Host and port as clients find it, such as `diagnostics.paramedic.example:443`; without it, where it listens.
+    #[serde(default)]
+    pub address: Option<String>,
+}
+
+impl Grpc {
+    pub(crate) fn address(&self) -> String {
+        self.address.clone().unwrap_or_else(|| self.listen.to_string())
+    }
 }
 
 /// SHA-256 of a bearer token. Tokens are compared by digest, so that neither their length nor their first bytes show in the time that

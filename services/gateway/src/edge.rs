@@ -14,7 +14,7 @@ use store::{Store, StoreError};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::agents::{Agents, PublicUrl};
+use crate::agents::Agents;
 use crate::body::Room;
 use crate::problem::{Kind, Problem};
 use crate::replies::Replies;
@@ -47,8 +47,6 @@ pub struct Parts {
     pub replies: Replies,
     /// Our agents, for A2A clients.
     pub agents: Agents,
-    /// Where clients reach the gateway.
-    pub url: PublicUrl,
 }
 
 /// The parts, and how much of them is in use.

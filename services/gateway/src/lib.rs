@@ -22,10 +22,10 @@ mod slack;
 mod tenants;
 mod webhook;
 
-pub use agents::{Agents, PublicUrl, Tell};
-pub use config::{A2aClient, BadDigest, Person, SlackEdge, TenantEdge, TokenDigest};
+pub use agents::{Agents, AgentsError, BadSigningKey, Tell, Ways};
+pub use config::{A2aClient, A2aEdge, BadDigest, Grpc, Person, Signing, SlackEdge, TenantEdge, TokenDigest};
 pub use edge::Parts;
 pub use listen::serve;
 pub use replies::Replies;
-pub use routes::router;
+pub use routes::{Routers, routers};
 pub use tenants::{Tenants, TenantsError};

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use a2a::A2aError;
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::http::StatusCode;
@@ -10,16 +11,34 @@ use axum::http::header::{ALLOW, CONTENT_TYPE};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use incident::task::Role;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::edge::{Edge, Parts};
 use crate::problem::{self, Problem};
 use crate::{approvals, count, incidents, interactions, webhook};
 
-/// All paths of the edge but those that every role has (`/healthz`, `/readyz`, `/metrics`: `runtime::health`).
-pub fn router(parts: Parts) -> Router {
+/// What the gateway serves.
+#[derive(Debug)]
+pub struct Routers {
+    /// All paths of the edge but those that every role has (`/healthz`, `/readyz`, `/metrics`: `runtime::health`).
+    pub edge: Router,
+    /// Agents on ports of their own.
+    pub agents: Vec<(Role, Router)>,
+}
+
+/// Everything that the gateway serves; `alone` are the agents with a port of their own.
+///
+/// # Errors
+/// If a card cannot be signed.
+pub fn routers(parts: Parts, alone: &[Role]) -> Result<Routers, A2aError> {
     let edge = Arc::new(Edge::new(parts));
-    let a2a = edge.parts.agents.router(&edge);
+    let a2a = edge.parts.agents.router(&edge)?;
+    let agents = alone.iter().filter_map(|role| Some((*role, edge.parts.agents.alone(*role, &edge)?))).collect();
+    Ok(Routers { edge: paths(edge).merge(a2a), agents })
+}
+
+fn paths(edge: Arc<Edge>) -> Router {
     Router::new()
         .route("/v1/alertmanager/{tenant}", post(webhook::receive))
         .route("/v1/slack/{tenant}/interactions", post(interactions::receive))
@@ -33,8 +52,6 @@ pub fn router(parts: Parts) -> Router {
         .layer(CatchPanicLayer::custom(|_| Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR).into_response()))
         .layer(middleware::from_fn(finish))
         .with_state(edge)
-        // Answers in A2A's own forms, errors too.
-        .merge(a2a)
 }
 
 async fn finish(request: Request, next: Next) -> Response {

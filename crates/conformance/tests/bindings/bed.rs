@@ -46,7 +46,7 @@ pub(crate) async fn bed() -> Bed {
     };
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();
-    tokio::spawn(async move { conformance::serve(host, stopped).await.unwrap() });
+    tokio::spawn(async move { Box::pin(conformance::serve(host, stopped)).await.unwrap() });
     let card = testkit::eventually("the card", std::time::Duration::from_secs(20), async || fetch_card(&url).await.ok());
     let card = card.await.unwrap();
     Bed { url, card, nats, _stop: stop.drop_guard(), _database: database }

@@ -8,24 +8,15 @@ use a2a::{
 };
 use a2a::{HTTPAuthSecurityScheme, SecurityScheme};
 use incident::task::Role;
-use url::Url;
 
-/// Where clients reach the gateway, without a slash at the end.
-#[derive(Debug, Clone)]
-pub struct PublicUrl(String);
-
-impl From<Url> for PublicUrl {
-    fn from(url: Url) -> Self {
-        Self(url.as_str().trim_end_matches('/').to_owned())
-    }
-}
+use super::ways::Ways;
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
 const BEARER: &str = "token";
 
 /// The card of an agent that takes work.
-pub(super) fn of(agent: Role, url: &PublicUrl) -> AgentCard {
+pub(super) fn of(agent: Role, ways: &Ways) -> AgentCard {
     let (description, skills) = match agent {
         Role::Diagnostics => (
             "Finds out what is wrong: collects evidence from Kubernetes and Prometheus, and names a cause or says that it found none",
@@ -58,13 +49,17 @@ pub(super) fn of(agent: Role, url: &PublicUrl) -> AgentCard {
         params: None,
     };
     let extensions = if agent == Role::Remediation { vec![approval] } else { vec![] };
-    let capabilities =
-        AgentCapabilities { streaming: Some(true), push_notifications: Some(true), extensions, extended_agent_card: Some(false) };
-    card(&format!("Paramedic {agent}"), description, (agent.as_str(), url), capabilities, skills)
+    let capabilities = AgentCapabilities {
+        streaming: Some(true),
+        push_notifications: Some(true),
+        extensions,
+        extended_agent_card: Some(ways.has_private()),
+    };
+    card(&format!("Paramedic {agent}"), description, ways.public(agent.as_str(), Some(agent)), capabilities, skills)
 }
 
 /// The card of the gateway itself, which takes people's decisions.
-pub(super) fn of_gateway(url: &PublicUrl) -> AgentCard {
+pub(super) fn of_gateway(ways: &Ways) -> AgentCard {
     let description = "Takes decisions on plans that wait for approval, from clients that speak for a person. The agents beside it: \
                        /a2a/diagnostics, /a2a/remediation and /a2a/communication, each with its own card below its path";
     let extension = AgentExtension {
@@ -80,18 +75,16 @@ pub(super) fn of_gateway(url: &PublicUrl) -> AgentCard {
         extended_agent_card: Some(false),
     };
     let skills = vec![skill("decide", "Decide on a plan", "Takes approve or reject for the digest of a plan that waits")];
-    card("Paramedic approvals", description, ("approvals", url), capabilities, skills)
+    card("Paramedic approvals", description, ways.public("approvals", None), capabilities, skills)
 }
 
 fn card(
     name: &str,
     description: &str,
-    (path, PublicUrl(url)): (&str, &PublicUrl),
+    supported_interfaces: Vec<AgentInterface>,
     capabilities: AgentCapabilities,
     skills: Vec<AgentSkill>,
 ) -> AgentCard {
-    let url = format!("{url}/a2a/{path}");
-    let interface = |binding| AgentInterface::new(&url, binding);
     let scheme = HTTPAuthSecurityScheme {
         description: Some("The token of a client that the tenant's configuration names".to_owned()),
         scheme: "Bearer".to_owned(),
@@ -100,7 +93,7 @@ fn card(
     AgentCard {
         name: name.to_owned(),
         description: description.to_owned(),
-        supported_interfaces: vec![interface(a2a::card::JSON_RPC), interface(a2a::card::HTTP_JSON)],
+        supported_interfaces,
         provider: Some(AgentProvider { url: "https://paramedic.dev".to_owned(), organization: "Paramedic".to_owned() }),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         documentation_url: None,
@@ -133,18 +126,65 @@ fn skill(id: &str, name: &str, description: &str) -> AgentSkill {
 #[cfg(test)]
 mod tests {
     use a2a::Validate as _;
+    use a2a::card::{SignKey, verify};
+    use p256::pkcs8::{EncodePrivateKey as _, LineEnding};
+    use runtime::secret::Secret;
+    use url::Url;
 
     use super::super::AGENTS;
     use super::*;
+    use crate::config::{A2aEdge, Grpc, Signing};
+
+    fn ways(edge: &A2aEdge) -> Ways {
+        Ways::new(&Url::parse("https://paramedic.example/").unwrap(), edge).unwrap()
+    }
+
+    fn pem() -> String {
+        p256::SecretKey::from_slice(&[7; 32]).unwrap().to_pkcs8_pem(LineEnding::LF).unwrap().to_string()
+    }
+
+    fn bindings(card: &AgentCard) -> Vec<&str> {
+        card.supported_interfaces.iter().map(|interface| interface.protocol_binding.as_str()).collect()
+    }
 
     #[test]
     fn every_card_keeps_the_rules() {
-        let url = PublicUrl::from(Url::parse("https://paramedic.example/").unwrap());
-        for card in AGENTS.map(|agent| of(agent, &url)).into_iter().chain([of_gateway(&url)]) {
+        let ways = ways(&A2aEdge::default());
+        for card in AGENTS.map(|agent| of(agent, &ways)).into_iter().chain([of_gateway(&ways)]) {
             card.validate().unwrap();
             assert!(
                 card.supported_interfaces.iter().all(|interface| interface.url.starts_with("https://paramedic.example/a2a/"))
             );
         }
+    }
+
+    #[test]
+    fn cards_say_which_ways_there_are_and_are_signed() {
+        let signing = Some(Signing { kid: "k1".to_owned(), key: Secret::new(pem()) });
+        let grpc = Grpc { listen: "127.0.0.1:8081".parse().unwrap(), address: Some("diagnostics.example:443".to_owned()) };
+        let nats_url = Some("tls://nats.example:4222".parse().unwrap());
+        let ways = ways(&A2aEdge { signing, nats_url, grpc: BTreeMap::from([(Role::Diagnostics, grpc)]) });
+        let keys = BTreeMap::from([("k1".to_owned(), SignKey::from_pem(&pem()).unwrap().verify_key())]);
+
+        let public = ways.signed(of(Role::Diagnostics, &ways)).unwrap();
+        assert_eq!(verify(&public, &keys).unwrap(), "k1");
+        assert_eq!(bindings(&public), ["JSONRPC", "HTTP+JSON", "GRPC"]);
+        assert_eq!(public.supported_interfaces[2].url, "diagnostics.example:443");
+        assert_eq!(bindings(&of(Role::Remediation, &ways)), ["JSONRPC", "HTTP+JSON"]);
+
+        // Its tenant's address is for who has shown who they are.
+        let extended = ways.with_private(public, "acme", Role::Diagnostics).unwrap();
+        extended.validate().unwrap();
+        assert_eq!((extended.signatures.len(), verify(&extended, &keys).unwrap().as_str()), (1, "k1"));
+        let last = extended.supported_interfaces.last().unwrap();
+        assert_eq!(last.url, "tls://nats.example:4222/a2a.acme.diagnostics");
+        assert_eq!((last.protocol_binding.as_str(), last.tenant.as_deref()), (a2a_nats::BINDING, Some("acme")));
+    }
+
+    #[test]
+    fn a_key_that_is_none_is_refused() {
+        let signing = Some(Signing { kid: "k1".to_owned(), key: Secret::new("0000") });
+        let edge = A2aEdge { signing, ..A2aEdge::default() };
+        assert!(Ways::new(&Url::parse("https://paramedic.example/").unwrap(), &edge).is_err());
     }
 }

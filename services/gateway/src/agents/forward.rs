@@ -1,14 +1,21 @@
 //! Hands a client's work to the agent on the bus. What the agent makes of it comes back as events (see `tell`).
 
-use a2a::{A2aError, Caller, Message, PartContent, SendMessageRequest, Task};
+use std::time::Duration;
+
+use a2a::{A2aError, Caller, SendMessageRequest, Task};
 use bus::Bus;
 use incident::agent::Outgoing;
-use incident::id::{IncidentId, TaskId, TenantId};
+use incident::id::{IncidentId, TenantId};
 use incident::task::{Errand, Role, TaskCancel, TaskRequest};
 use tasks::{Admission, Executor, Updates, Work};
 
+use super::errand;
+
 /// Noted on a task when its client has asked to cancel it: an agent that gives up then was told to.
 pub(super) const CANCELED: &str = "https://paramedic.dev/a2a/canceled";
+
+/// Between two tries to reach a bus that is away. A task whose agent was never asked must not fail for that: its message id is spent.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// The way to one agent.
 #[derive(Debug)]
@@ -18,9 +25,16 @@ pub(super) struct Forward {
 }
 
 impl Executor for Forward {
-    async fn execute(&self, work: Work, _updates: Updates) -> Result<(), A2aError> {
-        let request = self.request(&work)?;
-        self.say(&Outgoing::Request(request)).await
+    async fn execute(&self, work: Work, updates: Updates) -> Result<(), A2aError> {
+        let request = Outgoing::Request(self.request(&work)?);
+        // Asking twice is asking once. When this process stops, the task is begun anew by whoever takes it over.
+        while self.say(&request).await.is_err() {
+            tokio::select! {
+                () = tokio::time::sleep(AGAIN_AFTER) => {}
+                () = updates.stopped() => return Ok(()),
+            }
+        }
+        Ok(())
     }
 
     async fn cancel(&self, work: Work, updates: Updates) -> Result<(), A2aError> {
@@ -48,10 +62,11 @@ impl Executor for Forward {
                 "the agent asks nothing of its clients; answers to a plan that waits go to the agent at /a2a/approvals",
             ));
         }
-        let errand = errand(&request.message)?;
+        let errand = errand::read(&request.message)?;
         if !self.runs(&errand) {
             return Err(A2aError::invalid_field("message.parts", "must hold an errand of one of the agent's skills"));
         }
+        errand::check(&errand)?;
         Ok(Admission::Task)
     }
 }
@@ -77,7 +92,8 @@ impl Forward {
             tenant,
             from: Role::Gateway,
             to: self.agent,
-            errand: errand(message)?,
+            client: Some(work.caller.sender.clone()),
+            errand: errand::read(message)?,
         })
     }
 
@@ -90,25 +106,7 @@ impl Forward {
     }
 }
 
-/// The name under which the agents know the task that this engine's task became.
-pub(super) fn agents_task(tenant: &TenantId, agent: Role, engine_task: &str) -> TaskId {
-    TaskId::derive(&[tenant.as_str(), Role::Gateway.as_str(), agent.as_str(), engine_task])
-}
-
 /// A context of a client as an incident of its own: no client reaches into another's, or into those that monitoring opened.
 fn incident_of(tenant: &TenantId, sender: &str, context: &str) -> IncidentId {
     IncidentId::derive(&["a2a", tenant.as_str(), sender, context])
-}
-
-fn errand(message: &Message) -> Result<Errand, A2aError> {
-    let data = message.parts.iter().enumerate().find_map(|(n, part)| match &part.content {
-        PartContent::Data(data) => Some((n, data)),
-        PartContent::Text(_) | PartContent::Raw(_) | PartContent::Url(_) => None,
-    });
-    let (n, data) = data.ok_or_else(|| A2aError::invalid_field("message.parts", "must hold one data part: the errand"))?;
-    serde_path_to_error::deserialize(data).map_err(|error| {
-        let path = error.path().to_string();
-        let place = if path == "." { String::new() } else { format!(".{path}") };
-        A2aError::invalid_field(&format!("message.parts[{n}].data{place}"), &error.inner().to_string())
-    })
 }

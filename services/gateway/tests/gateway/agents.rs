@@ -97,7 +97,7 @@ async fn an_errand_reaches_the_agent_once_and_its_news_come_back_in_order() {
     assert_eq!(asked[0].0, "a2a.acme.diagnostics.request");
     let message = &asked[0].1["message"];
     assert_eq!(message["parts"][0]["data"], diagnose());
-    assert_eq!(message["metadata"], json!({"from": "gateway", "to": "diagnostics"}));
+    assert_eq!(message["metadata"], json!({"from": "gateway", "to": "diagnostics", "client": "bot"}));
     assert!(message["contextId"].as_str().unwrap().starts_with("inc_"), "a client's context is no incident of monitoring's");
 
     bed.says(&event(Role::Diagnostics, &task["id"], 2, working("looking"))).await;
@@ -234,13 +234,56 @@ async fn the_page_about_decisions_shows_what_is_sent_and_answered() {
 }
 
 #[tokio::test]
+async fn only_remediation_puts_plans_to_people() {
+    let bed = bed().await;
+    let waiting = request("real", 1);
+    let mut harmless = waiting.clone();
+    harmless.plan.diff = vec!["+ nothing to see".to_owned()];
+    let mut bulletin = json!({
+        "number": 1, "title": "t", "severity": "critical", "phase": "awaiting_approval", "news": null, "findings": [],
+        "ask": {"request": harmless}, "gaps": [], "opened_at": "2026-11-01T00:00:00Z",
+    });
+    let announce = |bulletin: &Value, id: &str| {
+        let errand = json!({"skill": "announce", "bulletin": bulletin});
+        json!({"message": {"messageId": id, "role": "ROLE_USER", "parts": [{"data": errand}]},
+            "configuration": {"returnImmediately": true}})
+    };
+    let refused = bed.rpc("communication", BUSYBODY, "SendMessage", announce(&bulletin, "m-1")).await;
+    let violation = &refused.json["error"]["data"][1]["fieldViolations"][0];
+    assert_eq!(violation["field"], "bulletin.ask", "{refused:?}");
+    bulletin["ask"] = Value::Null;
+    let taken = bed.rpc("communication", BUSYBODY, "SendMessage", announce(&bulletin, "m-2")).await;
+    assert!(taken.json["error"].is_null(), "{taken:?}");
+}
+
+#[tokio::test]
+async fn work_waits_for_a_bus_that_is_away() {
+    let mut bed = bed().await;
+    bed.nats.server().stop().await.unwrap();
+    let task = bed.give("diagnostics", BOT, "m-1", diagnose()).await;
+    assert_eq!(task["status"]["state"], "TASK_STATE_SUBMITTED", "{task}");
+    bed.nats.server().restart().await.unwrap();
+    let asked = async || Some(bed.requests().await).filter(|all| !all.is_empty());
+    let asked = testkit::eventually("the request", SOON, asked).await.unwrap();
+    assert_eq!((asked.len(), asked[0].0.as_str()), (1, "a2a.acme.diagnostics.request"));
+    assert_eq!(bed.task("diagnostics", BOT, &task["id"]).await["status"]["state"], "TASK_STATE_SUBMITTED");
+}
+
+#[tokio::test]
 async fn nobody_agrees_to_what_they_asked_for() {
     let bed = bed().await;
     let task = bed.give("remediation", BUSYBODY, "m-1", remediate()).await;
     let mut waiting = request("own", 1);
     waiting.plan.task = TaskId::derive(&["acme", "gateway", "remediation", task["id"].as_str().unwrap()]);
+    let asked = async || bed.requests().await.into_iter().next();
+    let (_, asked) = testkit::eventually("the request", SOON, asked).await.unwrap();
+    waiting.plan.requested_by = asked["message"]["metadata"]["client"].as_str().map(str::to_owned);
+    assert_eq!(waiting.plan.requested_by.as_deref(), Some("busybody"));
     waiting.digest = waiting.plan.digest().unwrap();
-    bed.ask(&waiting).await;
+    // The client knows of the plan before the ballot does.
+    let early = bed.rpc("approvals", BUSYBODY, "SendMessage", decision(&waiting, "approve"));
+    let (early, ()) = tokio::join!(early, bed.ask(&waiting));
+    assert_eq!(refusal(&early), "not_authorised");
     let auth = TaskStatus::AuthRequired { request: Box::new(waiting.clone()), reminders: 0 };
     bed.says(&event(Role::Remediation, &task["id"], 1, auth)).await;
     let stands = async || {

@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use bus::{Bus, Connect, User};
 use ed25519_dalek::SigningKey;
-use gateway::{A2aClient, Agents, Parts, Person, PublicUrl, Replies, SlackEdge, Tell, TenantEdge, Tenants, TokenDigest};
+use gateway::{A2aClient, A2aEdge, Agents, Parts, Person, Replies, SlackEdge, Tell, TenantEdge, Tenants, TokenDigest, Ways};
 use incident::agent::Content;
 use incident::agents::ballot::BallotKeeper;
 use incident::agents::gateway::Gateway;
@@ -113,7 +113,7 @@ pub(crate) fn clients() -> Vec<A2aClient> {
     vec![
         client("bot", BOT, &[Role::Diagnostics, Role::Remediation], None),
         client("voice", VOICE, &[], Some("ann")),
-        client("busybody", BUSYBODY, &[Role::Remediation], Some("bob")),
+        client("busybody", BUSYBODY, &[Role::Remediation, Role::Communication], Some("bob")),
     ]
 }
 
@@ -135,13 +135,16 @@ pub(crate) async fn bed() -> Bed {
     let slack = SlackFake::start(SlackOptions::default()).await.unwrap();
     let tenants = Tenants::new(edges(&slack.hooks_url())).unwrap();
     let agent = Gateway { ballots: BallotKeeper { directories: tenants.directories(), key: key() } };
-    let url = PublicUrl::from(url::Url::parse("https://paramedic.example").unwrap());
-    let agents = Agents::start(&store, &bus, &url).await.unwrap();
+    let agents = Agents::start(&store, &bus, ways()).await.unwrap();
     let context = Context { role: Role::Gateway, bus, store: store.clone(), life: life.clone(), lease: Duration::from_secs(5) };
     let ballots = runtime::start(context, agent, Tell::new(agents.clone()));
     let replies = Replies::new(life.clone()).unwrap();
-    let router = gateway::router(Parts { tenants, intake, ballots: ballots.clone(), store, replies, agents, url });
+    let router = gateway::routers(Parts { tenants, intake, ballots: ballots.clone(), store, replies, agents }, &[]).unwrap().edge;
     Bed { router, nats, ledger, slack, ballots, life, database }
+}
+
+fn ways() -> Ways {
+    Ways::new(&"https://paramedic.example".parse().unwrap(), &A2aEdge::default()).unwrap()
 }
 
 fn key() -> SigningKey {
@@ -254,6 +257,7 @@ pub(crate) fn request(name: &str, quorum: u8) -> ApprovalRequest {
         tenant: tenant(),
         incident: format!("inc_{name}").parse().unwrap(),
         task: format!("task_{name}").parse().unwrap(),
+        requested_by: None,
         generation: 1,
         runbook: "rollback-bad-deploy".to_owned(),
         target: Target { workload, uid: "0c2b".to_owned(), resource_version: "17".to_owned(), spec_digest: Digest::of(b"spec") },

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use a2a::{
     A2aService as _, ErrorKind, ListTasksRequest, Message, Part, Role as Speaker, SendMessageConfiguration, SendMessageRequest,
 };
-use a2a::{SendMessageResponse, TaskState};
+use a2a::{GetExtendedAgentCardRequest, SendMessageResponse, TaskState};
 use a2a_nats::{Address, ClientOptions, NatsClient, get_card, sender_permissions};
 use bus::permissions::Other;
 use bus::{Bus, Connect, User};
-use gateway::{Agents, PublicUrl};
+use gateway::{A2aEdge, Agents, Ways};
 use incident::task::Role;
 use runtime::clock;
 use runtime::lifecycle::Lifecycle;
@@ -59,8 +59,9 @@ async fn bed() -> Bed {
     let store = Options::new(role_url(&database.url, Role::Gateway, PASSWORD).unwrap(), Role::Gateway);
     let store = Store::connect(&store).await.unwrap();
     let bus = connect(&nats, User::Role(Role::Gateway)).await;
-    let url = PublicUrl::from(url::Url::parse("https://paramedic.example").unwrap());
-    let (agents, life) = (Agents::start(&store, &bus, &url).await.unwrap(), Lifecycle::default());
+    let edge = A2aEdge { nats_url: Some("nats://nats.example:4222".parse().unwrap()), ..A2aEdge::default() };
+    let ways = Ways::new(&"https://paramedic.example".parse().unwrap(), &edge).unwrap();
+    let (agents, life) = (Agents::start(&store, &bus, ways).await.unwrap(), Lifecycle::default());
     life.spawn("agents on NATS", agents.clone().serve_on_nats(bus, vec![tenant()], life.clone()));
     Bed { nats, life, _database: database }
 }
@@ -94,5 +95,10 @@ async fn a_client_on_nats_gives_an_agent_work_and_no_other() {
     let admin = connect(&bed.nats, User::Admin).await;
     let jetstream = async_nats::jetstream::new(admin.client());
     let card = get_card(&jetstream, &Address::new("acme", "remediation").unwrap(), &BTreeMap::new()).await.unwrap();
-    assert_eq!(card.map(|card| card.name), Some("Paramedic remediation".to_owned()));
+    let card = card.unwrap();
+    assert_eq!(card.name, "Paramedic remediation");
+    assert_eq!(card.supported_interfaces.last().unwrap().url, "nats://nats.example:4222/a2a.acme.remediation");
+    // Whoever is known as the tenant's client is told the same by the agent itself.
+    let extended = bot_of_diagnostics.extended_card(&caller, GetExtendedAgentCardRequest::default()).await.unwrap();
+    assert_eq!(extended.supported_interfaces.last().unwrap().url, "nats://nats.example:4222/a2a.acme.diagnostics");
 }
