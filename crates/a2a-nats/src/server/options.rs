@@ -74,8 +74,11 @@ pub struct Limits {
     pub window_bytes_max: usize,
     /// Bytes of one request or answer, in however many pieces.
     pub body_bytes_max: usize,
-    /// Bytes of all requests that are under way, also of those whose pieces are still coming. Not less than `body_bytes_max`.
+    /// Bytes of all requests that the service has not yet answered or made a stream of, also of those whose pieces are still coming. Not
+    /// less than `body_bytes_max`.
     pub requests_bytes_max: usize,
+    /// Those of one sender. Not less than `body_bytes_max`.
+    pub requests_bytes_per_sender_max: usize,
     /// How long the next piece of a request may take.
     pub piece_within: Duration,
     /// How long an operation may take if the sender does not say.
@@ -102,6 +105,7 @@ impl Default for Limits {
             window_bytes_max: 8 << 20,
             body_bytes_max: 32 << 20,
             requests_bytes_max: 256 << 20,
+            requests_bytes_per_sender_max: 64 << 20,
             piece_within: Duration::from_secs(10),
             deadline_default: Duration::from_secs(30),
             deadline_max: Duration::from_mins(10),

@@ -198,7 +198,8 @@ fn limits_are_what_the_page_says() {
     let seconds = |duration: std::time::Duration| duration.as_secs();
     says(&format!("in all and of one sender | {}, {} |", limits.operations_max, limits.operations_per_sender_max));
     says(&format!("in all and of one sender | {}, {} |", limits.streams_max, limits.streams_per_sender_max));
-    says(&format!("all requests under way | {} MiB, {} MiB |", mib(limits.body_bytes_max), mib(limits.requests_bytes_max)));
+    let bytes = [limits.body_bytes_max, limits.requests_bytes_max, limits.requests_bytes_per_sender_max].map(mib);
+    says(&format!("worked on, in all and of one sender | {} MiB; {} MiB, {} MiB |", bytes[0], bytes[1], bytes[2]));
     says(&format!("not acknowledged | {}, {} MiB |", limits.window_frames_max, mib(limits.window_bytes_max)));
     says(&format!("at most | {} s, {} s |", seconds(limits.deadline_default), seconds(limits.deadline_max)));
     says(&format!("next piece of a request | {} s |", seconds(limits.piece_within)));
