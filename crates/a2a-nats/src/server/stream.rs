@@ -1,6 +1,6 @@
 //! One stream: frames numbered without gaps, never more of them under way than the client has room for, kept until it has them.
 
-use a2a::{A2aError, A2aService, EventStream, StreamResponse};
+use a2a::{A2aError, A2aService, ErrorKind, EventStream, StreamResponse};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at};
@@ -65,7 +65,14 @@ pub(super) async fn run<S: A2aService>(server: &Server<S>, envelope: &Envelope, 
                 outlet.note(Status::Resume).await;
                 return;
             }
-            event = events.next(), if !outlet.is_over && outlet.window.has_room() => outlet.tell(event).await,
+            event = events.next(), if !outlet.is_over && outlet.window.has_room() => {
+                if matches!(&event, Some(Err(error)) if error.kind == ErrorKind::Unavailable) {
+                    // The service stops, or its store does not answer just now; the task goes on, and with it the stream, elsewhere.
+                    outlet.note(Status::Resume).await;
+                    return;
+                }
+                outlet.tell(event).await;
+            }
         }
     }
 }
