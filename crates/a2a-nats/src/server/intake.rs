@@ -14,13 +14,13 @@ use super::envelope::Envelope;
 use super::exchanges::Said;
 use super::gate::{Pass, Share};
 use super::operate::{Answer, operate};
-use super::post::Letter;
+use super::post::{Letter, To};
 use super::{attend, stream};
 use crate::address::is_inbox;
 use crate::chunk::{Assembly, ChunkError, Label};
 use crate::digest::digest;
 use crate::header::{self, Status};
-use crate::sign::Claims;
+use crate::sign::{Claims, fingerprint};
 use crate::trust::{Distrust, Proof};
 
 /// Lets a request in and works on it aside, or refuses it at once.
@@ -44,7 +44,8 @@ pub(super) async fn take<S: A2aService>(server: &Arc<Server<S>>, place: usize, m
         }
         Err(error) => {
             server.stats.note(std::time::Duration::ZERO, Some(&error));
-            server.post.send(Letter::error(&inbox, &error)).await;
+            let request = fingerprint(&message.subject, &inbox, message.headers.as_ref());
+            server.post.send(Letter::error(To { inbox: &inbox, request: &request }, &error)).await;
         }
     }
 }
@@ -80,13 +81,13 @@ async fn handle<S: A2aService>(server: Arc<Server<S>>, envelope: Envelope, messa
     drop(place);
     server.stats.note(started.elapsed(), answered.as_ref().err());
     match answered {
-        Ok(Some(body)) => server.post.send(Letter::ok(&envelope.inbox, body, &envelope.extensions)).await,
+        Ok(Some(body)) => server.post.send(Letter::ok(envelope.to(), body, &envelope.extensions)).await,
         Ok(None) => {}
         Err(error) => {
             if error.kind == ErrorKind::Internal {
                 tracing::error!(%error, "a request failed");
             }
-            server.post.send(Letter::error(&envelope.inbox, &error)).await;
+            server.post.send(Letter::error(envelope.to(), &error)).await;
         }
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at};
 use super::envelope::Envelope;
 use super::exchanges::{Exchange, Said};
 use super::options::{HEARTBEAT_MAX, HEARTBEAT_MIN, SILENT_BEATS_MAX};
-use super::post::{Letter, Post, error_body};
+use super::post::{Letter, Post, To, error_body};
 use super::window::{Frame, Window};
 use super::{Server, Stage, reached};
 use crate::header::Status;
@@ -102,10 +102,10 @@ impl Outlet<'_> {
     }
 
     async fn send(&self, frame: &Frame) {
-        let extensions = &self.envelope.extensions;
+        let to = To { inbox: &self.inbox, ..self.envelope.to() };
         let letter = match frame.status {
-            Status::Ok => Letter::ok(&self.inbox, frame.body.clone(), extensions),
-            other => Letter::new(&self.inbox, other, frame.body.clone()),
+            Status::Ok => Letter::ok(to, frame.body.clone(), &self.envelope.extensions),
+            other => Letter::answer(to, other, frame.body.clone()),
         };
         self.post.send(Letter { seq: Some(frame.seq), control: Some(self.exchange.control(frame.seq)), ..letter }).await;
     }
