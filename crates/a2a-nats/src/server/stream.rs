@@ -21,6 +21,8 @@ struct Outlet<'a> {
     window: Window,
     /// Moves when the client resumes elsewhere.
     inbox: String,
+    /// What the service said last, until there is room for it.
+    next: Option<(Status, Bytes)>,
     /// The service has said its last.
     is_over: bool,
 }
@@ -34,6 +36,7 @@ pub(super) async fn run<S: A2aService>(server: &Server<S>, envelope: &Envelope, 
         exchange: server.exchanges.open(&envelope.address, &envelope.caller.sender, &server.replica, 0),
         window: Window::new(envelope.frames_max, limits.window_bytes_max),
         inbox: envelope.inbox.clone(),
+        next: None,
         is_over: false,
     };
     let every: Duration = envelope.beat.unwrap_or(limits.heartbeat).clamp(HEARTBEAT_MIN, HEARTBEAT_MAX);
@@ -41,7 +44,7 @@ pub(super) async fn run<S: A2aService>(server: &Server<S>, envelope: &Envelope, 
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard_at = Instant::now();
     let mut stage = server.stage.subscribe();
-    while !(outlet.is_over && outlet.window.is_empty()) {
+    while !(outlet.is_over && outlet.next.is_none() && outlet.window.is_empty()) {
         tokio::select! {
             // What was said is heard before silence is judged: this process may have been the one that slept.
             biased;
@@ -65,29 +68,37 @@ pub(super) async fn run<S: A2aService>(server: &Server<S>, envelope: &Envelope, 
                 outlet.note(Status::Resume).await;
                 return;
             }
-            event = events.next(), if !outlet.is_over && outlet.window.has_room() => {
+            event = events.next(), if !outlet.is_over && outlet.next.is_none() => {
                 if matches!(&event, Some(Err(error)) if error.kind == ErrorKind::Unavailable) {
                     // The service stops, or its store does not answer just now; the task goes on, and with it the stream, elsewhere.
                     outlet.note(Status::Resume).await;
                     return;
                 }
-                outlet.tell(event).await;
+                outlet.take(event);
             }
         }
+        outlet.send_next().await;
     }
 }
 
 impl Outlet<'_> {
-    /// What the service says next becomes the next frame.
-    async fn tell(&mut self, event: Option<Result<StreamResponse, A2aError>>) {
+    /// What the service says becomes the next frame.
+    fn take(&mut self, event: Option<Result<StreamResponse, A2aError>>) {
         let (status, body) = match event.map(|event| event.and_then(|event| write(&event))) {
             Some(Ok(body)) => (Status::Ok, body),
             Some(Err(error)) => (Status::Error, error_body(&error)),
             None => (Status::End, Bytes::new()),
         };
         self.is_over = status != Status::Ok;
-        let frame = self.window.add(status, body);
-        self.send(&frame).await;
+        self.next = Some((status, body));
+    }
+
+    /// As soon as the client has room.
+    async fn send_next(&mut self) {
+        if let Some((status, body)) = self.next.take_if(|(_, body)| self.window.has_room(body.len())) {
+            let frame = self.window.add(status, body);
+            self.send(&frame).await;
+        }
     }
 
     /// What the client does not have goes to where it listens now, and a heartbeat, so that it hears something in any case.

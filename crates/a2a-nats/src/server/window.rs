@@ -29,9 +29,9 @@ impl Window {
         Self { frames_max: frames_max.max(1), bytes_max, last: 0, bytes: 0, frames: VecDeque::new() }
     }
 
-    /// Whether another frame may go out.
-    pub(super) fn has_room(&self) -> bool {
-        self.frames.is_empty() || (self.frames.len() < self.frames_max && self.bytes < self.bytes_max)
+    /// Whether another frame of so many bytes may go out. Alone, each may.
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        self.frames.is_empty() || (self.frames.len() < self.frames_max && self.bytes + bytes <= self.bytes_max)
     }
 
     /// Numbers the next frame and keeps it.
@@ -86,14 +86,14 @@ mod tests {
     fn frames_are_bounded_and_kept_until_acknowledged() {
         let mut window = Window::new(3, 1_000);
         for _ in 0..3 {
-            assert!(window.has_room());
+            assert!(window.has_room(1));
             add(&mut window, 1);
         }
-        assert!(!window.has_room());
+        assert!(!window.has_room(1));
         assert_eq!(window.acknowledged(), 0);
         window.acknowledge(2);
         assert_eq!((outstanding(&window), window.acknowledged()), (vec![3], 2));
-        assert!(window.has_room());
+        assert!(window.has_room(1));
         // Late, doubled and made-up acknowledgements change nothing that matters.
         window.acknowledge(1);
         window.acknowledge(99);
@@ -103,14 +103,15 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_bounded_but_one_frame_may_always_go() {
+    fn bytes_are_bounded_but_a_single_frame_may_always_go() {
         let mut window = Window::new(9, 100);
+        assert!(window.has_room(500));
         add(&mut window, 500);
-        assert!(!window.has_room());
+        assert!(!window.has_room(0));
         window.acknowledge(1);
         add(&mut window, 50);
-        assert!(window.has_room());
+        assert!(window.has_room(50) && !window.has_room(51));
         add(&mut window, 50);
-        assert!(!window.has_room());
+        assert!(window.has_room(0) && !window.has_room(1));
     }
 }

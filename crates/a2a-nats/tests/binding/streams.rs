@@ -1,7 +1,7 @@
 //! Streams: order, credit, heartbeats, ends.
 
 use a2a::{A2aError, A2aService as _, ErrorKind, Operation, TaskState};
-use a2a_nats::ClientOptions;
+use a2a_nats::{ClientOptions, Limits, ServeOptions};
 use anyhow::Result;
 use futures::StreamExt as _;
 use testkit::eventually;
@@ -9,7 +9,9 @@ use tokio::time::timeout;
 
 use crate::raw::{ask, header, headers};
 use crate::script::{Instead, Script};
-use crate::stage::{BEAT, DEADLINE, artifact, caller, client_options, next, overhear, rest, stage, status, subscribe};
+use crate::stage::{
+    BEAT, DEADLINE, artifact, caller, client_options, next, overhear, rest, serve_options, stage, status, subscribe,
+};
 
 const SUBSCRIBE: &str = r#"{"id":"t1"}"#;
 
@@ -71,6 +73,34 @@ async fn an_agent_sends_no_more_than_the_client_has_room_for_and_gives_up_on_sil
     assert_eq!(header(&asked.next_frame().await?, "A2A-Seq"), Some("5"));
     assert_eq!(script.streams(), 1);
     eventually("the end of a stream whose client is silent", DEADLINE, async || (script.streams() == 0).then_some(())).await
+}
+
+#[tokio::test]
+async fn frames_that_are_too_many_bytes_together_go_one_after_the_other() -> Result<()> {
+    let stage = stage().await?;
+    let script = Script::new();
+    script.begin("t1");
+    let limits = Limits { window_bytes_max: 1_000, ..Limits::default() };
+    let _running = stage.serve_with(&script, ServeOptions { limits, ..serve_options() }).await?;
+    let client = stage.connect().await?;
+    let mut asked = ask(&client, subscribing("32"), SUBSCRIBE).await?;
+    let mut before = asked.next_frame().await?;
+    // The last one is larger than all together may be.
+    for (n, bytes) in [600, 600, 2_000].into_iter().enumerate() {
+        script.tell("t1", artifact("t1", &format!("a{n}"), &"x".repeat(bytes)));
+    }
+    script.tell("t1", status("t1", TaskState::Completed));
+    for seq in ["2", "3", "4"] {
+        asked.say(&before, None).await?;
+        let frame = asked.next_frame().await?;
+        assert_eq!(header(&frame, "A2A-Seq"), Some(seq));
+        // All that is out once more, and how far that is.
+        asked.say(&before, Some("resume")).await?;
+        assert_eq!(header(&asked.next_frame().await?, "A2A-Seq"), Some(seq));
+        assert_eq!(header(&asked.next().await?, "A2A-Seq"), Some(seq), "nothing more until there is room");
+        before = frame;
+    }
+    Ok(())
 }
 
 #[tokio::test]
