@@ -140,7 +140,7 @@ class Agent:
         for number, piece in enumerate(pieces[1:], start=2):
             await self.connection.publish(answer.reply, piece, reply=inbox.address, headers=label(number))
 
-    async def call(self, method, request=None, within=35, heard=None, **headers):
+    async def call(self, method, request=None, within=65, heard=None, **headers):
         """An operation with one answer. `heard` takes what comes before it."""
         inbox = await self.inbox()
         try:

@@ -81,7 +81,8 @@ pub struct Limits {
     pub requests_bytes_per_sender_max: usize,
     /// How long the next piece of a request may take.
     pub piece_within: Duration,
-    /// How long an operation may take if the sender does not say.
+    /// How long an operation may take if the sender does not say. Longer than a service waits for a task before it answers how that
+    /// stands: else the same message would be a task on other bindings and an error here.
     pub deadline_default: Duration,
     /// How long it may take, whatever the sender says.
     pub deadline_max: Duration,
@@ -107,7 +108,7 @@ impl Default for Limits {
             requests_bytes_max: 256 << 20,
             requests_bytes_per_sender_max: 64 << 20,
             piece_within: Duration::from_secs(10),
-            deadline_default: Duration::from_secs(30),
+            deadline_default: Duration::from_mins(1),
             deadline_max: Duration::from_mins(10),
             heartbeat: Duration::from_secs(5),
             drain_within: Duration::from_secs(10),

@@ -202,6 +202,7 @@ fn limits_are_what_the_page_says() {
     says(&format!("worked on, in all and of one sender | {} MiB; {} MiB, {} MiB |", bytes[0], bytes[1], bytes[2]));
     says(&format!("not acknowledged | {}, {} MiB |", limits.window_frames_max, mib(limits.window_bytes_max)));
     says(&format!("at most | {} s, {} s |", seconds(limits.deadline_default), seconds(limits.deadline_max)));
+    says(&format!("Default {}, at most {} |", limits.deadline_default.as_millis(), limits.deadline_max.as_millis()));
     says(&format!("next piece of a request | {} s |", seconds(limits.piece_within)));
     says(&format!("end when stopping | {} s |", seconds(limits.drain_within)));
     says(&format!("Default for streams {};", limits.heartbeat.as_millis()));
