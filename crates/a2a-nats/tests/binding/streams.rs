@@ -48,7 +48,7 @@ async fn many_events_come_once_and_in_order_to_everybody() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_agent_sends_no_more_than_the_client_has_room_for_and_gives_up_on_silence() -> Result<()> {
+async fn an_agent_sends_no_more_than_the_client_has_room_for() -> Result<()> {
     let stage = stage().await?;
     let script = Script::new();
     script.begin("t1");
@@ -72,6 +72,19 @@ async fn an_agent_sends_no_more_than_the_client_has_room_for_and_gives_up_on_sil
     asked.say(&first, None).await?;
     assert_eq!(header(&asked.next_frame().await?, "A2A-Seq"), Some("5"));
     assert_eq!(script.streams(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_gives_up_on_silence() -> Result<()> {
+    let stage = stage().await?;
+    let script = Script::new();
+    script.begin("t1");
+    let _running = stage.serve(&script).await?;
+    let mut headers = subscribing("4");
+    headers.insert("A2A-Heartbeat", "200");
+    let mut asked = ask(&stage.connect().await?, headers, SUBSCRIBE).await?;
+    assert_eq!(header(&asked.next().await?, "A2A-Seq"), Some("1"));
     eventually("the end of a stream whose client is silent", DEADLINE, async || (script.streams() == 0).then_some(())).await
 }
 
@@ -110,7 +123,7 @@ async fn a_reader_that_takes_its_time_loses_nothing_and_holds_the_agent_back() -
     let script = Script::new();
     script.begin("t1");
     let _running = stage.serve(&script).await?;
-    let beats = overhear(&stage, "_INBOX.>", ("A2A-Status", "heartbeat"), 6).await?;
+    let beats = overhear(&stage, "_INBOX.>", ("A2A-Status", "heartbeat"), 4).await?;
     let client = stage.client_with(ClientOptions { window_frames: 4, ..client_options() }).await?;
     let mut stream = client.subscribe_to_task(&caller(), subscribe("t1")).await?;
     for n in 0..EVENTS {
@@ -132,13 +145,13 @@ async fn dropping_a_stream_ends_it_at_the_agent() -> Result<()> {
     let script = Script::new();
     script.begin("t1");
     let _running = stage.serve(&script).await?;
-    let client = stage.client().await?;
+    // Silence would end it later than this test is patient.
+    let client = stage.client_with(ClientOptions { heartbeat: DEADLINE, ..client_options() }).await?;
     let mut stream = client.subscribe_to_task(&caller(), subscribe("t1")).await?;
     assert_eq!(next(&mut stream).await?, "task:SUBMITTED:");
     assert_eq!(script.streams(), 1);
     drop(stream);
-    // Sooner than by silence.
-    eventually("the end of a dropped stream", BEAT * 2, async || (script.streams() == 0).then_some(())).await
+    eventually("the end of a dropped stream", DEADLINE, async || (script.streams() == 0).then_some(())).await
 }
 
 #[tokio::test]
