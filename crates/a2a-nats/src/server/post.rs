@@ -51,18 +51,21 @@ impl<'a> Letter<'a> {
 
     /// An answer that names the extensions that were used for it.
     pub(super) fn ok(to: To<'a>, body: Bytes, extensions: &str) -> Self {
-        let mut letter = Self::answer(to, Status::Ok, body);
-        if !extensions.is_empty() {
-            header::put(&mut letter.headers, EXTENSIONS_PARAMETER, extensions);
-        }
-        letter
+        Self { headers: extensions_named(extensions), ..Self::answer(to, Status::Ok, body) }
     }
 
     pub(super) fn error(to: To<'a>, error: &A2aError) -> Self {
-        let mut letter = Self::answer(to, Status::Error, error_body(error));
-        letter.headers = service_error(error);
-        letter
+        Self { headers: service_error(error), ..Self::answer(to, Status::Error, error_body(error)) }
     }
+}
+
+/// Names the extensions that were used, if any.
+pub(super) fn extensions_named(extensions: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if !extensions.is_empty() {
+        header::put(&mut headers, EXTENSIONS_PARAMETER, extensions);
+    }
+    headers
 }
 
 /// The error object is JSON-RPC's (§9.5).
@@ -71,7 +74,7 @@ pub(super) fn error_body(error: &A2aError) -> Bytes {
 }
 
 /// For tools that know services of NATS, but not A2A.
-fn service_error(error: &A2aError) -> HeaderMap {
+pub(super) fn service_error(error: &A2aError) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::SERVICE_ERROR, error.codes().reason);
     header::put_number(&mut headers, header::SERVICE_ERROR_CODE, error.codes().http);

@@ -1,6 +1,7 @@
 //! One stream: frames numbered without gaps, never more of them under way than the client has room for, kept until it has them.
 
 use a2a::{A2aError, A2aService, ErrorKind, EventStream, StreamResponse};
+use async_nats::HeaderMap;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at};
@@ -8,8 +9,8 @@ use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at};
 use super::envelope::Envelope;
 use super::exchanges::{Exchange, Said};
 use super::options::{HEARTBEAT_MAX, HEARTBEAT_MIN, SILENT_BEATS_MAX};
-use super::post::{Letter, Post, To, error_body};
-use super::window::{Frame, Window};
+use super::post::{Letter, Post, To, error_body, extensions_named, service_error};
+use super::window::{Content, Frame, Window};
 use super::{Server, Stage, reached};
 use crate::header::Status;
 
@@ -22,7 +23,7 @@ struct Outlet<'a> {
     /// Moves when the client resumes elsewhere.
     inbox: String,
     /// What the service said last, until there is room for it.
-    next: Option<(Status, Bytes)>,
+    next: Option<Content>,
     /// The service has said its last.
     is_over: bool,
 }
@@ -84,19 +85,19 @@ pub(super) async fn run<S: A2aService>(server: &Server<S>, envelope: &Envelope, 
 impl Outlet<'_> {
     /// What the service says becomes the next frame.
     fn take(&mut self, event: Option<Result<StreamResponse, A2aError>>) {
-        let (status, body) = match event.map(|event| event.and_then(|event| write(&event))) {
-            Some(Ok(body)) => (Status::Ok, body),
-            Some(Err(error)) => (Status::Error, error_body(&error)),
-            None => (Status::End, Bytes::new()),
+        let (status, headers, body) = match event.map(|event| event.and_then(|event| write(&event))) {
+            Some(Ok(body)) => (Status::Ok, extensions_named(&self.envelope.extensions), body),
+            Some(Err(error)) => (Status::Error, service_error(&error), error_body(&error)),
+            None => (Status::End, HeaderMap::new(), Bytes::new()),
         };
         self.is_over = status != Status::Ok;
-        self.next = Some((status, body));
+        self.next = Some(Content { status, headers, body });
     }
 
     /// As soon as the client has room.
     async fn send_next(&mut self) {
-        if let Some((status, body)) = self.next.take_if(|(_, body)| self.window.has_room(body.len())) {
-            let frame = self.window.add(status, body);
+        if let Some(content) = self.next.take_if(|content| self.window.has_room(content.body.len())) {
+            let frame = self.window.add(content);
             self.send(&frame).await;
         }
     }
@@ -114,11 +115,9 @@ impl Outlet<'_> {
 
     async fn send(&self, frame: &Frame) {
         let to = To { inbox: &self.inbox, ..self.envelope.to() };
-        let letter = match frame.status {
-            Status::Ok => Letter::ok(to, frame.body.clone(), &self.envelope.extensions),
-            other => Letter::answer(to, other, frame.body.clone()),
-        };
-        self.post.send(Letter { seq: Some(frame.seq), control: Some(self.exchange.control(frame.seq)), ..letter }).await;
+        let Content { status, headers, body } = frame.content.clone();
+        let (seq, control) = (Some(frame.seq), Some(self.exchange.control(frame.seq)));
+        self.post.send(Letter { seq, control, headers, ..Letter::answer(to, status, body) }).await;
     }
 
     /// Something that is no frame; it says how far the frames are. Answering it acknowledges nothing new: it shows that the client lives.

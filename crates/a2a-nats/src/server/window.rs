@@ -2,16 +2,24 @@
 
 use std::collections::VecDeque;
 
+use async_nats::HeaderMap;
 use bytes::Bytes;
 
 use crate::header::Status;
+
+/// What a frame says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Content {
+    pub(super) status: Status,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
 
 /// One numbered message of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Frame {
     pub(super) seq: u64,
-    pub(super) status: Status,
-    pub(super) body: Bytes,
+    pub(super) content: Content,
 }
 
 /// Numbers frames from 1 and keeps them until they are acknowledged.
@@ -35,10 +43,10 @@ impl Window {
     }
 
     /// Numbers the next frame and keeps it.
-    pub(super) fn add(&mut self, status: Status, body: Bytes) -> Frame {
+    pub(super) fn add(&mut self, content: Content) -> Frame {
         self.last += 1;
-        self.bytes += body.len();
-        let frame = Frame { seq: self.last, status, body };
+        self.bytes += content.body.len();
+        let frame = Frame { seq: self.last, content };
         self.frames.push_back(frame.clone());
         frame
     }
@@ -46,7 +54,7 @@ impl Window {
     /// The client has this frame and all before it.
     pub(super) fn acknowledge(&mut self, seq: u64) {
         while let Some(frame) = self.frames.pop_front_if(|frame| frame.seq <= seq) {
-            self.bytes -= frame.body.len();
+            self.bytes -= frame.content.body.len();
         }
     }
 
@@ -75,7 +83,7 @@ mod tests {
     use super::*;
 
     fn add(window: &mut Window, bytes: usize) {
-        window.add(Status::Ok, vec![0; bytes].into());
+        window.add(Content { status: Status::Ok, headers: HeaderMap::new(), body: vec![0; bytes].into() });
     }
 
     fn outstanding(window: &Window) -> Vec<u64> {

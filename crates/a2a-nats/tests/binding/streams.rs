@@ -168,7 +168,9 @@ async fn an_error_in_a_stream_is_its_last_word() -> Result<()> {
     script.instead(Operation::GetTask, Instead::Answer("t1".into()));
     let mut stream = client.subscribe_to_task(&caller(), subscribe("t1")).await?;
     assert_eq!(next(&mut stream).await?, "task:SUBMITTED:");
+    let frame = overhear(&stage, "_INBOX.>", ("Nats-Service-Error", "INTERNAL"), 1).await?;
     script.break_streams(A2aError::internal("it broke"));
+    frame.all().await?;
     let last = timeout(DEADLINE, stream.next()).await?.unwrap();
     assert_eq!(last, Err(A2aError::internal("it broke")));
     assert!(timeout(DEADLINE, stream.next()).await?.is_none());
