@@ -8,7 +8,7 @@ use a2a::card::{CardError, VerifyKey};
 use async_nats::jetstream::context::{CreateKeyValueError, KeyValueError};
 use async_nats::jetstream::{Context, kv, stream};
 
-use crate::address::Address;
+use crate::address::{Address, BINDING};
 
 /// Holds the card of each agent under `<tenant>.<agent>`.
 pub const BUCKET: &str = "A2A_CARDS";
@@ -94,7 +94,7 @@ pub async fn put_card(jetstream: &Context, address: &Address, card: &AgentCard) 
 }
 
 /// Reads a card. If keys are given, one of them (by `kid`) must have signed it; without keys the card is who may write the bucket says
-/// it is.
+/// it is. Cards of others need not keep all rules for ours: only size, and the interface of this binding, if there is one, are checked.
 ///
 /// # Errors
 /// If the bucket cannot be read, or what is there is no card, or not a trusted one. `Ok(None)` if there is none.
@@ -107,8 +107,14 @@ pub async fn get_card(
     let bucket = jetstream.get_key_value(BUCKET).await.map_err(BucketError::Open)?;
     let found = bucket.get(&key).await.map_err(|source| BucketError::Get { key: key.clone(), source })?;
     let Some(json) = found else { return Ok(None) };
-    let unreadable = |error: a2a::A2aError| BucketError::Unreadable { key: key.clone(), reason: error.to_string() };
-    let card: AgentCard = a2a::read_valid(&json).map_err(unreadable)?;
+    let unreadable = |reason: String| BucketError::Unreadable { key: key.clone(), reason };
+    if !i32::try_from(json.len()).is_ok_and(|bytes| bytes <= CARD_BYTES_MAX) {
+        return Err(unreadable(format!("it has {} bytes; at most {CARD_BYTES_MAX} are read", json.len())));
+    }
+    let card: AgentCard = a2a::read(&json).map_err(|error| unreadable(error.to_string()))?;
+    if let Some(interface) = card.interface(BINDING) {
+        Address::from_url(&interface.url).map_err(|error| unreadable(error.to_string()))?;
+    }
     if !keys.is_empty() {
         a2a::card::verify(&card, keys).map_err(|source| BucketError::Unproved { key, source })?;
     }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use crate::address::{Address, AddressError, QUEUE_GROUP, service_name};
 use crate::cards::BUCKET;
 
-/// How long an agent may answer somebody who asked and then said nothing more. Clients of streams speak with every heartbeat.
+/// How long an agent may answer in an inbox after a message named it. A message within this time does not prolong it, one after it makes it
+/// begin anew: a stream is silent then until its client, missing a heartbeat, asks for the frames again.
 const ANSWER_WITHIN: Duration = Duration::from_hours(1);
 const VERBS: [&str; 3] = ["PING", "INFO", "STATS"];
 

@@ -3,12 +3,17 @@
 
 use std::fmt;
 
+use a2a::parameters::EXTENSIONS_PARAMETER;
+use async_nats::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{Signature, SigningKey};
 use p256::pkcs8::DecodePrivateKey as _;
 use serde::{Deserialize, Serialize};
+
+use crate::digest::digest;
+use crate::header;
 
 /// The one algorithm: a reader that lets the header choose can be talked into a weak one.
 pub(crate) const ALGORITHM: &str = "ES256";
@@ -78,12 +83,24 @@ pub(crate) struct Claims {
     /// Where a request wants its answer. Unique, so that a request counts once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reply: Option<String>,
+    /// Which request an answer belongs to, as [`fingerprint`] writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) request: Option<String>,
     /// `A2A-Status` of an answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<String>,
     /// `A2A-Seq` of a frame.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) seq: Option<u64>,
+}
+
+/// What an answer names its request by. Without it, whoever sees all subjects could ask something as themselves and want the answer, which
+/// the agent signs, in the inbox of another.
+pub(crate) fn fingerprint(subject: &str, inbox: &str, headers: Option<&HeaderMap>) -> String {
+    let header = |name| header::get(headers, name).unwrap_or_default();
+    let asked = [a2a::nats::METHOD_HEADER, header::DIGEST, EXTENSIONS_PARAMETER].map(header);
+    // None of them can hold a line feed.
+    digest([subject, inbox, asked[0], asked[1], asked[2]].join("\n").as_bytes())
 }
 
 impl Signer {

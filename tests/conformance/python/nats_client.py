@@ -140,7 +140,7 @@ class Agent:
         for number, piece in enumerate(pieces[1:], start=2):
             await self.connection.publish(answer.reply, piece, reply=inbox.address, headers=label(number))
 
-    async def call(self, method, request=None, within=35, heard=None, **headers):
+    async def call(self, method, request=None, within=65, heard=None, **headers):
         """An operation with one answer. `heard` takes what comes before it."""
         inbox = await self.inbox()
         try:
@@ -172,7 +172,7 @@ class Stream:
         self.number = 0
         self.control = None
         self.heartbeats = 0
-        self.resumed = 0
+        self.gaps = 0
         self.ended = False
 
     def __aiter__(self):
@@ -196,10 +196,7 @@ class Stream:
 
     async def event(self):
         """The next event; none if something else came."""
-        try:
-            message = await self.inbox.next(3 * self.heartbeat_s)
-        except TimeoutError:
-            raise Silence from None
+        message = await self.heard()
         if message.status == "error" and message.number is None:
             await self.inbox.close()
             raise Refused(message.json(), None)
@@ -212,6 +209,7 @@ class Stream:
         if message.number <= self.number:
             return None
         if message.number > self.number + 1:
+            self.gaps += 1
             await self.resume()
             return None
         self.number, self.control = message.number, message.reply
@@ -223,6 +221,18 @@ class Stream:
             raise Refused(message.json(), message.number)
         return None
 
+    async def heard(self):
+        """What comes next. A heartbeat that is half its time late is a reason to ask for what was on its way."""
+        try:
+            return await self.inbox.next(1.5 * self.heartbeat_s)
+        except TimeoutError:
+            if self.control:
+                await self.resume()
+        try:
+            return await self.inbox.next(1.5 * self.heartbeat_s)
+        except TimeoutError:
+            raise Silence from None
+
     def is_mine(self, message):
         assert message.reply.startswith(f"{self.agent.subject}."), message.reply
         exchange = message.reply.rsplit(".", 1)[0]
@@ -233,6 +243,7 @@ class Stream:
         self.heartbeats += 1
         await self.answer(heartbeat.reply)
         if heartbeat.number > self.number:
+            self.gaps += 1
             self.control = self.control or heartbeat.reply
             await self.resume()
 
@@ -244,7 +255,6 @@ class Stream:
         """Everything after the last frame in order once more, to another inbox."""
         await self.inbox.close()
         self.inbox = await self.agent.inbox()
-        self.resumed += 1
         await self.answer(self.control, "resume")
 
     async def cancel(self):

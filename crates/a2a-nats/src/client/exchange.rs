@@ -48,12 +48,22 @@ pub(super) enum Content {
     End,
 }
 
+/// What was asked.
+pub(super) struct Asked {
+    pub(super) subject: String,
+    pub(super) inbox: String,
+    pub(super) request: String,
+    pub(super) owner: String,
+}
+
 /// One request and its inbox.
 pub(super) struct Exchange {
     link: Arc<Link>,
     /// Where the request went; what controls it lies below.
     subject: String,
     inbox: String,
+    /// What its answers name the request by.
+    request: String,
     listening: Subscriber,
     /// Whose keys sign the answers.
     owner: String,
@@ -66,9 +76,10 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(link: Arc<Link>, subject: String, inbox: String, listening: Subscriber, owner: String) -> Self {
-        let connects = link.connects();
-        Self { link, subject, inbox, listening, owner, conversation: None, assembly: None, connects, heard_at: Instant::now() }
+    pub(super) fn new(link: Arc<Link>, asked: Asked, listening: Subscriber) -> Self {
+        let (connects, heard_at) = (link.connects(), Instant::now());
+        let Asked { subject, inbox, request, owner } = asked;
+        Self { link, subject, inbox, request, listening, owner, conversation: None, assembly: None, connects, heard_at }
     }
 
     /// What is said next, or that nothing is said any more: for operations, which have one answer.
@@ -170,7 +181,8 @@ impl Exchange {
         }
         if status.is_signed() {
             let status = Some(status.as_str().to_owned());
-            let claims = Claims { sub: self.inbox.clone(), digest, status, seq, ..Claims::default() };
+            let (sub, request) = (self.inbox.clone(), Some(self.request.clone()));
+            let claims = Claims { sub, digest, request, status, seq, ..Claims::default() };
             let signature = header::get(Some(headers), header::SIGNATURE);
             let options = &self.link.options;
             if let Err(distrust) = options.trust.check(&self.owner, signature, &claims, (options.clock)()) {

@@ -5,12 +5,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use a2a::{A2aError, Caller, ErrorKind, EventStream, GetTaskRequest, Operation, StreamResponse, SubscribeToTaskRequest, Task};
 use bytes::Bytes;
 use futures::stream;
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
 use super::call::call;
@@ -38,14 +39,19 @@ struct Pump {
     /// Events that were put in, and how many of them are known to be taken.
     put: VecDeque<u64>,
     counted: u64,
+    /// When the stream that is read now was had again, and what is left of the patience for that.
+    reopened: Option<(Instant, Persistence)>,
 }
+
+/// A stream that is lost sooner than this after it was had again is the same trouble still.
+const LASTING: Duration = Duration::from_secs(2);
 
 /// How a replica's stream ended.
 enum Left {
     /// For good.
     Over,
     /// It must be asked for again.
-    Lost,
+    Lost(Failure),
 }
 
 /// Asks for a stream and waits for its first frame.
@@ -54,7 +60,7 @@ pub(super) async fn open(link: &Arc<Link>, origin: Origin, seen: Seen) -> Result
     // What waits when a stream is lost comes on top of the next one's window.
     let (out, events) = mpsc::channel(2 * window);
     let (taking, taken) = watch::channel(0);
-    let pump = Pump { link: link.clone(), origin, seen, out, taken, put: VecDeque::new(), counted: 0 };
+    let pump = Pump { link: link.clone(), origin, seen, out, taken, put: VecDeque::new(), counted: 0, reopened: None };
     let mut persistence = Persistence::new(&link.options, link.options.deadline);
     let (reader, first) = loop {
         let method = Method::Operation(pump.origin.operation);
@@ -83,10 +89,10 @@ impl Pump {
         loop {
             match self.follow(&mut reader, first.take()).await {
                 Left::Over => return,
-                Left::Lost => {
+                Left::Lost(failure) => {
                     let out = self.out.clone();
                     let again = tokio::select! {
-                        again = self.reopen() => again,
+                        again = self.reopen(failure) => again,
                         () = out.closed() => None,
                     };
                     let Some((next, item)) = again else { return };
@@ -133,7 +139,7 @@ impl Pump {
                     }
                     Err(failure) => {
                         tracing::info!(?failure, "a stream was interrupted, subscribing again");
-                        return Left::Lost;
+                        return Left::Lost(failure);
                     }
                 }
             }
@@ -180,32 +186,46 @@ impl Pump {
     }
 
     /// Another replica's stream, and what its first frame says, if that is new. `None` if there is nothing more to come.
-    async fn reopen(&mut self) -> Option<(Reader, Option<Item>)> {
+    async fn reopen(&mut self, lost: Failure) -> Option<(Reader, Option<Item>)> {
         if self.seen.is_over() {
             return None;
         }
-        let mut persistence = Persistence::new(&self.link.options, self.link.options.resume_within);
-        // While the agent restarts nobody is there, which is what this waits for.
-        persistence.absent_max = self.link.options.resume_within;
+        let (mut persistence, mut failure) = match self.reopened.take() {
+            Some((at, persistence)) if at.elapsed() < LASTING => (persistence, Some(lost)),
+            _ => (self.patience(), None),
+        };
         loop {
+            if let Some(failure) = failure.take()
+                && let Err(error) = persistence.wait(failure, Repeat::Always).await
+            {
+                self.tell(Err(error), 0).await;
+                return None;
+            }
             let (method, body) = self.question();
-            let failure = match self.begin(method, body, &persistence).await {
-                Ok((mut reader, Item::Event(StreamResponse::Task(task)))) if !self.seen.is_news(&task) => {
-                    reader.acknowledge(reader.last()).await;
-                    return Some((reader, None));
+            match self.begin(method, body, &persistence).await {
+                Ok((mut reader, first)) => {
+                    self.reopened = Some((Instant::now(), persistence));
+                    let is_known = matches!(&first, Item::Event(StreamResponse::Task(task)) if !self.seen.is_news(task));
+                    if is_known {
+                        reader.acknowledge(reader.last()).await;
+                    }
+                    return Some((reader, Some(first).filter(|_| !is_known)));
                 }
-                Ok((reader, first)) => return Some((reader, Some(first))),
                 Err(Failure::Told(error)) if error.kind == ErrorKind::UnsupportedOperation && self.seen.task_id().is_some() => {
                     self.conclude(error).await;
                     return None;
                 }
-                Err(failure) => failure,
-            };
-            if let Err(error) = persistence.wait(failure, Repeat::Always).await {
-                self.tell(Err(error), 0).await;
-                return None;
+                Err(other) => failure = Some(other),
             }
         }
+    }
+
+    /// While the agent restarts nobody is there, which is what this waits for.
+    fn patience(&self) -> Persistence {
+        let within = self.link.options.resume_within;
+        let mut persistence = Persistence::new(&self.link.options, within);
+        persistence.absent_max = within;
+        persistence
     }
 
     /// What to ask for: the task, once it is known; until then the same as before, with the same message id.

@@ -8,13 +8,13 @@ use a2a::{A2aError, Caller};
 use async_nats::{Client, HeaderMap};
 use bytes::Bytes;
 
-use super::exchange::{Exchange, Heard};
+use super::exchange::{Asked, Exchange, Heard};
 use super::failure::Failure;
 use super::options::ClientOptions;
 use crate::address::{Address, AddressError};
 use crate::method::Method;
 use crate::server::{HEARTBEAT_MAX, HEARTBEAT_MIN, SILENT_BEATS_MAX};
-use crate::sign::Claims;
+use crate::sign::{Claims, fingerprint};
 use crate::{chunk, digest, header, server};
 
 /// The connection and how it is used.
@@ -65,13 +65,15 @@ impl Link {
         let subject = subject.map_err(|error| Failure::Unfit(unfit(&error)))?;
         let inbox = self.client.new_inbox();
         let headers = self.headers(&question, &subject, &inbox);
+        let request = fingerprint(&subject, &inbox, Some(&headers));
         let id = server::unique(&self.client);
         let pieces = chunk::cut(&id, headers, question.body, self.client.max_payload());
         let mut pieces =
             pieces.map_err(|error| Failure::Unfit(A2aError::resource_exhausted(error.to_string(), None)))?.into_iter();
         let listening = self.client.subscribe(inbox.clone()).await.map_err(|error| down(&error))?;
         let owner = format!("{}.{}", question.caller.tenant, self.options.address.agent());
-        let mut exchange = Exchange::new(self.clone(), subject.clone(), inbox.clone(), listening, owner);
+        let asked = Asked { subject: subject.clone(), inbox: inbox.clone(), request, owner };
+        let mut exchange = Exchange::new(self.clone(), asked, listening);
         if let Some((headers, piece)) = pieces.next() {
             let sent = self.client.publish_with_reply_and_headers(subject, inbox.clone(), headers, piece).await;
             sent.map_err(|error| down(&error))?;

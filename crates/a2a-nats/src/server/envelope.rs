@@ -8,10 +8,12 @@ use async_nats::Message;
 
 use super::Server;
 use super::options::{HEARTBEAT_MAX, HEARTBEAT_MIN};
+use super::post::To;
 use crate::address::Address;
 use crate::chunk::Label;
 use crate::header;
 use crate::method::Method;
+use crate::sign::fingerprint;
 
 /// A request before its body is looked at.
 pub(super) struct Envelope {
@@ -19,6 +21,8 @@ pub(super) struct Envelope {
     /// As the server of NATS let it speak.
     pub(super) caller: Caller,
     pub(super) inbox: String,
+    /// What its answers name it by.
+    pub(super) request: String,
     pub(super) method: Method,
     /// How long the answer may take.
     pub(super) within: Duration,
@@ -59,6 +63,7 @@ impl Envelope {
         let window = header::number(headers, header::WINDOW).and_then(|frames| usize::try_from(frames).ok());
         let label = Label::read(headers).map_err(|error| A2aError::invalid_request(error.to_string()))?;
         Ok(Self {
+            request: fingerprint(&message.subject, &inbox, headers),
             inbox,
             method,
             within: millis(header::TIMEOUT).unwrap_or(limits.deadline_default).min(limits.deadline_max),
@@ -70,6 +75,11 @@ impl Envelope {
             caller: Caller { tenant: address.tenant().to_owned(), sender, extensions },
             address,
         })
+    }
+
+    /// Where its answers go.
+    pub(super) fn to(&self) -> To<'_> {
+        To { inbox: &self.inbox, request: &self.request }
     }
 
     /// Who answers for it, and whose keys sign it.

@@ -1,24 +1,24 @@
 //! How much is done at once, in all and for one sender.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use a2a::A2aError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::options::Limits;
 use crate::method::Method;
 
 /// Counts what is under way.
 pub(super) struct Gate {
-    operations: Arc<Queue>,
-    streams: Arc<Queue>,
-    bytes: Arc<Semaphore>,
+    operations: Arc<Meter>,
+    streams: Arc<Meter>,
+    bytes: Arc<Meter>,
     retry_after: Duration,
 }
 
-struct Queue {
+/// How much of one thing is taken, and how much may be.
+struct Meter {
     what: &'static str,
     in_all_max: usize,
     per_sender_max: usize,
@@ -31,41 +31,39 @@ struct Counts {
     by_sender: HashMap<String, usize>,
 }
 
-/// Is given back when dropped.
-pub(super) struct Pass {
-    queue: Arc<Queue>,
+/// What a sender has taken of one thing. It is given back when dropped.
+pub(super) struct Share {
+    meter: Arc<Meter>,
     sender: String,
-    _bytes: OwnedSemaphorePermit,
+    amount: usize,
+}
+
+/// What a request takes while it is under way.
+pub(super) struct Pass {
+    /// Until everything is answered.
+    pub(super) place: Share,
+    /// Until the service has the request: a stream may last for days.
+    pub(super) body: Share,
 }
 
 impl Gate {
     pub(super) fn new(limits: &Limits) -> Self {
-        let queue =
-            |what, in_all_max, per_sender_max| Arc::new(Queue { what, in_all_max, per_sender_max, counts: Mutex::default() });
+        let meter =
+            |what, in_all_max, per_sender_max| Arc::new(Meter { what, in_all_max, per_sender_max, counts: Mutex::default() });
         Self {
-            operations: queue("operations", limits.operations_max, limits.operations_per_sender_max),
-            streams: queue("streams", limits.streams_max, limits.streams_per_sender_max),
-            bytes: Arc::new(Semaphore::new(limits.requests_bytes_max)),
+            operations: meter("operations", limits.operations_max, limits.operations_per_sender_max),
+            streams: meter("streams", limits.streams_max, limits.streams_per_sender_max),
+            bytes: meter("bytes of requests", limits.requests_bytes_max, limits.requests_bytes_per_sender_max),
             retry_after: limits.retry_after,
         }
     }
 
     /// Lets a request of so many bytes in, or says when to come again. `sender` is `<tenant>.<sender>`.
     pub(super) fn enter(&self, method: Method, sender: &str, bytes: usize) -> Result<Pass, A2aError> {
-        let permits = u32::try_from(bytes).ok();
-        let room = permits.and_then(|permits| self.bytes.clone().try_acquire_many_owned(permits).ok());
-        let room = room.ok_or_else(|| self.busy("too many bytes of requests"))?;
-        let queue = if method.is_streaming() { &self.streams } else { &self.operations };
-        let mut counts = queue.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.in_all >= queue.in_all_max {
-            return Err(self.busy(&format!("too many {}", queue.what)));
-        }
-        if counts.by_sender.get(sender).is_some_and(|count| *count >= queue.per_sender_max) {
-            return Err(self.busy(&format!("too many {} of this sender", queue.what)));
-        }
-        counts.in_all += 1;
-        *counts.by_sender.entry(sender.to_owned()).or_default() += 1;
-        Ok(Pass { queue: queue.clone(), sender: sender.to_owned(), _bytes: room })
+        let places = if method.is_streaming() { &self.streams } else { &self.operations };
+        let place = places.take(sender, 1).map_err(|what| self.busy(&what))?;
+        let body = self.bytes.take(sender, bytes).map_err(|what| self.busy(&what))?;
+        Ok(Pass { place, body })
     }
 
     pub(super) fn busy(&self, what: &str) -> A2aError {
@@ -74,17 +72,37 @@ impl Gate {
 
     /// Operations and streams under way.
     pub(super) fn under_way(&self) -> (usize, usize) {
-        let count = |queue: &Queue| queue.counts.lock().unwrap_or_else(PoisonError::into_inner).in_all;
-        (count(&self.operations), count(&self.streams))
+        (self.operations.counts().in_all, self.streams.counts().in_all)
     }
 }
 
-impl Drop for Pass {
+impl Meter {
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// So much for a sender, or what there is too much of.
+    fn take(self: &Arc<Self>, sender: &str, amount: usize) -> Result<Share, String> {
+        let mut counts = self.counts();
+        let of_sender = counts.by_sender.get(sender).copied().unwrap_or_default();
+        if amount > self.in_all_max.saturating_sub(counts.in_all) {
+            return Err(format!("too many {}", self.what));
+        }
+        if amount > self.per_sender_max.saturating_sub(of_sender) {
+            return Err(format!("too many {} of this sender", self.what));
+        }
+        counts.in_all += amount;
+        counts.by_sender.insert(sender.to_owned(), of_sender + amount);
+        Ok(Share { meter: self.clone(), sender: sender.to_owned(), amount })
+    }
+}
+
+impl Drop for Share {
     fn drop(&mut self) {
-        let mut counts = self.queue.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.in_all -= 1;
+        let mut counts = self.meter.counts();
+        counts.in_all -= self.amount;
         if let Some(count) = counts.by_sender.get_mut(&self.sender) {
-            *count -= 1;
+            *count -= self.amount;
             if *count == 0 {
                 counts.by_sender.remove(&self.sender);
             }
@@ -99,7 +117,7 @@ mod tests {
 
     #[test]
     fn passes_are_bounded_in_all_and_per_sender_and_come_back() {
-        let limits = Limits { operations_max: 3, operations_per_sender_max: 2, requests_bytes_max: 10, ..Limits::default() };
+        let limits = Limits { operations_max: 3, operations_per_sender_max: 2, ..Limits::default() };
         let gate = Gate::new(&limits);
         let send = Method::Operation(Operation::SendMessage);
         let mut passes: Vec<Pass> = (0..2).map(|_| gate.enter(send, "acme.a", 1).unwrap()).collect();
@@ -111,7 +129,22 @@ mod tests {
         assert_eq!(gate.under_way(), (3, 0));
         passes.clear();
         assert_eq!(gate.under_way(), (0, 0));
-        assert!(gate.enter(send, "acme.a", 10).is_ok());
-        assert!(gate.enter(send, "acme.a", 11).is_err());
+        assert!(gate.enter(send, "acme.a", 1).is_ok());
+    }
+
+    #[test]
+    fn bytes_are_bounded_in_all_and_per_sender_and_come_back_by_themselves() {
+        let limits = Limits { requests_bytes_max: 10, requests_bytes_per_sender_max: 6, ..Limits::default() };
+        let gate = Gate::new(&limits);
+        let subscribe = Method::Operation(Operation::SubscribeToTask);
+        let is_in = |sender: &str, bytes: usize| gate.enter(subscribe, sender, bytes).is_ok();
+        let Pass { place: _place, body } = gate.enter(subscribe, "acme.a", 6).unwrap();
+        assert!(!is_in("acme.a", 1), "one sender has so much");
+        assert!(is_in("acme.a", 0) && is_in("acme.b", 4), "and keeps nobody out");
+        assert!(!is_in("acme.b", 5), "all together have so much");
+        assert_eq!(gate.under_way(), (0, 1), "who is refused takes nothing");
+        drop(body);
+        assert!(is_in("acme.a", 6), "a stream goes on without its request");
+        assert_eq!(gate.under_way(), (0, 1));
     }
 }

@@ -6,21 +6,21 @@ use a2a::{A2aError, A2aService, ErrorKind};
 use async_nats::Message;
 use bytes::Bytes;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
 use super::Server;
 use super::envelope::Envelope;
 use super::exchanges::Said;
-use super::gate::Pass;
+use super::gate::{Pass, Share};
 use super::operate::{Answer, operate};
-use super::post::Letter;
+use super::post::{Letter, To};
 use super::{attend, stream};
 use crate::address::is_inbox;
 use crate::chunk::{Assembly, ChunkError, Label};
 use crate::digest::digest;
 use crate::header::{self, Status};
-use crate::sign::Claims;
+use crate::sign::{Claims, fingerprint};
 use crate::trust::{Distrust, Proof};
 
 /// Lets a request in and works on it aside, or refuses it at once.
@@ -34,7 +34,8 @@ pub(super) async fn take<S: A2aService>(server: &Arc<Server<S>>, place: usize, m
         if envelope.length > server.options.limits.body_bytes_max {
             return Err(large(server));
         }
-        Ok((server.gate.enter(envelope.method, &envelope.owner(), envelope.length)?, envelope))
+        let bytes = envelope.length + message.headers.as_ref().map_or(0, header::size);
+        Ok((server.gate.enter(envelope.method, &envelope.owner(), bytes)?, envelope))
     });
     match entered {
         Ok((pass, envelope)) => {
@@ -43,7 +44,8 @@ pub(super) async fn take<S: A2aService>(server: &Arc<Server<S>>, place: usize, m
         }
         Err(error) => {
             server.stats.note(std::time::Duration::ZERO, Some(&error));
-            server.post.send(Letter::error(&inbox, &error)).await;
+            let request = fingerprint(&message.subject, &inbox, message.headers.as_ref());
+            server.post.send(Letter::error(To { inbox: &inbox, request: &request }, &error)).await;
         }
     }
 }
@@ -64,24 +66,39 @@ fn span<S>(server: &Server<S>, envelope: &Envelope, message: &Message) -> tracin
 
 async fn handle<S: A2aService>(server: Arc<Server<S>>, envelope: Envelope, message: Message, pass: Pass) {
     let started = Instant::now();
-    let answered = answer(&server, &envelope, message).await;
+    let Pass { place, body } = pass;
+    // The request's body and its bytes are given back with the work, before a stream begins.
+    let work = work(&server, &envelope, message, body);
+    let answered = match attend::attend(&server, &envelope, work).await {
+        Ok(Answer::Body(body)) => Ok(Some(body)),
+        Ok(Answer::Stream(events)) => {
+            stream::run(&server, &envelope, events).await;
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    };
     // Counted before the answer is out: who has it may ask how much there was to do.
-    drop(pass);
+    drop(place);
     server.stats.note(started.elapsed(), answered.as_ref().err());
     match answered {
-        Ok(Some(body)) => server.post.send(Letter::ok(&envelope.inbox, body, &envelope.extensions)).await,
+        Ok(Some(body)) => server.post.send(Letter::ok(envelope.to(), body, &envelope.extensions)).await,
         Ok(None) => {}
         Err(error) => {
             if error.kind == ErrorKind::Internal {
                 tracing::error!(%error, "a request failed");
             }
-            server.post.send(Letter::error(&envelope.inbox, &error)).await;
+            server.post.send(Letter::error(envelope.to(), &error)).await;
         }
     }
 }
 
-/// What to answer; nothing if a stream has told everything.
-async fn answer<S: A2aService>(server: &Server<S>, envelope: &Envelope, message: Message) -> Result<Option<Bytes>, A2aError> {
+/// From the first message of a request to what the service makes of it.
+async fn work<S: A2aService>(
+    server: &Server<S>,
+    envelope: &Envelope,
+    message: Message,
+    _bytes: Share,
+) -> Result<Answer, A2aError> {
     let headers = message.headers.clone().unwrap_or_default();
     let text = |name| header::get(Some(&headers), name).map(str::to_owned);
     let subject = message.subject.to_string();
@@ -102,14 +119,7 @@ async fn answer<S: A2aService>(server: &Server<S>, envelope: &Envelope, message:
         ..Claims::default()
     };
     prove(server, envelope, text(header::SIGNATURE).as_deref(), &claims)?;
-    let work = operate(&*server.service, &envelope.caller, envelope.method, &body);
-    match attend::attend(server, envelope, work).await? {
-        Answer::Body(body) => Ok(Some(body)),
-        Answer::Stream(events) => {
-            stream::run(server, envelope, events).await;
-            Ok(None)
-        }
-    }
+    operate(&*server.service, &envelope.caller, envelope.method, &body).await
 }
 
 fn prove<S>(server: &Server<S>, envelope: &Envelope, signature: Option<&str>, claims: &Claims) -> Result<(), A2aError> {
@@ -130,7 +140,8 @@ fn large<S>(server: &Server<S>) -> A2aError {
     A2aError::resource_exhausted(format!("a request has at most {max} bytes"), None).with("bytesMax", max.to_string())
 }
 
-/// Lets the sender send the other pieces, to this replica.
+/// Lets the sender send the other pieces, to this replica. Each must come soon after the one before it; whatever else the sender says
+/// meanwhile gives it no more time.
 async fn collect<S: A2aService>(server: &Server<S>, envelope: &Envelope, label: &Label, first: Bytes) -> Result<Bytes, A2aError> {
     let limits = &server.options.limits;
     let unfit = |error: ChunkError| match error {
@@ -147,11 +158,16 @@ async fn collect<S: A2aService>(server: &Server<S>, envelope: &Envelope, label: 
     let mut exchange = server.exchanges.open(&envelope.address, &envelope.caller.sender, &server.replica, label.count);
     let control = Some(exchange.control(0));
     server.post.send(Letter { control, ..Letter::new(&envelope.inbox, Status::Continue, Bytes::new()) }).await;
+    let mut next_by = Instant::now() + limits.piece_within;
     loop {
-        match timeout(limits.piece_within, exchange.next()).await {
+        match timeout_at(next_by, exchange.next()).await {
             Ok(Said::Piece(label, piece)) if assembly.is_of(&label) => {
+                let missing = assembly.missing();
                 if let Some(body) = assembly.add(&label, piece).map_err(unfit)? {
                     return Ok(body);
+                }
+                if assembly.missing() < missing {
+                    next_by = Instant::now() + limits.piece_within;
                 }
             }
             Ok(Said::Cancel) => return Err(A2aError::invalid_request("the sender took the request back")),

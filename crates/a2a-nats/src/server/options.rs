@@ -74,11 +74,15 @@ pub struct Limits {
     pub window_bytes_max: usize,
     /// Bytes of one request or answer, in however many pieces.
     pub body_bytes_max: usize,
-    /// Bytes of all requests that are under way, also of those whose pieces are still coming. Not less than `body_bytes_max`.
+    /// Bytes of all requests that the service has not yet answered or made a stream of, also of those whose pieces are still coming. Not
+    /// less than `body_bytes_max`.
     pub requests_bytes_max: usize,
+    /// Those of one sender. Not less than `body_bytes_max`.
+    pub requests_bytes_per_sender_max: usize,
     /// How long the next piece of a request may take.
     pub piece_within: Duration,
-    /// How long an operation may take if the sender does not say.
+    /// How long an operation may take if the sender does not say. Longer than a service waits for a task before it answers how that
+    /// stands: else the same message would be a task on other bindings and an error here.
     pub deadline_default: Duration,
     /// How long it may take, whatever the sender says.
     pub deadline_max: Duration,
@@ -102,8 +106,9 @@ impl Default for Limits {
             window_bytes_max: 8 << 20,
             body_bytes_max: 32 << 20,
             requests_bytes_max: 256 << 20,
+            requests_bytes_per_sender_max: 64 << 20,
             piece_within: Duration::from_secs(10),
-            deadline_default: Duration::from_secs(30),
+            deadline_default: Duration::from_mins(1),
             deadline_max: Duration::from_mins(10),
             heartbeat: Duration::from_secs(5),
             drain_within: Duration::from_secs(10),

@@ -14,10 +14,21 @@ use crate::digest::digest;
 use crate::header::{self, Status};
 use crate::sign::{Claims, Signer};
 
+/// Where an answer goes, and what it answers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct To<'a> {
+    /// Where the sender listens; moves when it resumes a stream elsewhere.
+    pub(super) inbox: &'a str,
+    /// The request's fingerprint.
+    pub(super) request: &'a str,
+}
+
 /// One message of the agent, whole.
 pub(super) struct Letter<'a> {
     /// The sender's inbox.
     pub(super) to: &'a str,
+    /// The request's fingerprint, for what is signed.
+    pub(super) request: Option<&'a str>,
     pub(super) status: Status,
     pub(super) body: Bytes,
     /// Number of a frame.
@@ -30,23 +41,31 @@ pub(super) struct Letter<'a> {
 
 impl<'a> Letter<'a> {
     pub(super) fn new(to: &'a str, status: Status, body: Bytes) -> Self {
-        Self { to, status, body, seq: None, control: None, headers: HeaderMap::new() }
+        Self { to, request: None, status, body, seq: None, control: None, headers: HeaderMap::new() }
+    }
+
+    /// Something that the sender is to believe.
+    pub(super) fn answer(to: To<'a>, status: Status, body: Bytes) -> Self {
+        Self { request: Some(to.request), ..Self::new(to.inbox, status, body) }
     }
 
     /// An answer that names the extensions that were used for it.
-    pub(super) fn ok(to: &'a str, body: Bytes, extensions: &str) -> Self {
-        let mut letter = Self::new(to, Status::Ok, body);
-        if !extensions.is_empty() {
-            header::put(&mut letter.headers, EXTENSIONS_PARAMETER, extensions);
-        }
-        letter
+    pub(super) fn ok(to: To<'a>, body: Bytes, extensions: &str) -> Self {
+        Self { headers: extensions_named(extensions), ..Self::answer(to, Status::Ok, body) }
     }
 
-    pub(super) fn error(to: &'a str, error: &A2aError) -> Self {
-        let mut letter = Self::new(to, Status::Error, error_body(error));
-        letter.headers = service_error(error);
-        letter
+    pub(super) fn error(to: To<'a>, error: &A2aError) -> Self {
+        Self { headers: service_error(error), ..Self::answer(to, Status::Error, error_body(error)) }
     }
+}
+
+/// Names the extensions that were used, if any.
+pub(super) fn extensions_named(extensions: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if !extensions.is_empty() {
+        header::put(&mut headers, EXTENSIONS_PARAMETER, extensions);
+    }
+    headers
 }
 
 /// The error object is JSON-RPC's (§9.5).
@@ -55,7 +74,7 @@ pub(super) fn error_body(error: &A2aError) -> Bytes {
 }
 
 /// For tools that know services of NATS, but not A2A.
-fn service_error(error: &A2aError) -> HeaderMap {
+pub(super) fn service_error(error: &A2aError) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::SERVICE_ERROR, error.codes().reason);
     header::put_number(&mut headers, header::SERVICE_ERROR_CODE, error.codes().http);
@@ -86,7 +105,8 @@ impl Post {
 
     /// Sends it, or an error in its place if it is too large.
     pub(super) async fn send(&self, letter: Letter<'_>) {
-        let (to, seq, control) = (letter.to, letter.seq, letter.control.clone());
+        let to = To { inbox: letter.to, request: letter.request.unwrap_or_default() };
+        let (seq, control) = (letter.seq, letter.control.clone());
         if let Err(error) = self.send_or_refuse(letter).await {
             tracing::error!(%error, "an answer cannot be sent");
             let error = A2aError::internal(format!("the answer cannot be sent: {error}"));
@@ -129,7 +149,8 @@ impl Post {
         if let Some(signer) = self.signer.as_ref().filter(|_| letter.status.is_signed()) {
             let status = Some(letter.status.as_str().to_owned());
             let iat = (self.clock)().timestamp();
-            let claims = Claims { iat, sub: letter.to.to_owned(), digest, status, seq: letter.seq, ..Claims::default() };
+            let (sub, request) = (letter.to.to_owned(), letter.request.map(str::to_owned));
+            let claims = Claims { iat, sub, digest, request, status, seq: letter.seq, ..Claims::default() };
             // Claims are text and numbers; writing them cannot fail.
             if let Ok(signature) = signer.sign(&claims) {
                 header::put(&mut headers, header::SIGNATURE, &signature);

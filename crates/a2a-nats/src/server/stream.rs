@@ -1,6 +1,7 @@
 //! One stream: frames numbered without gaps, never more of them under way than the client has room for, kept until it has them.
 
-use a2a::{A2aError, A2aService, EventStream, StreamResponse};
+use a2a::{A2aError, A2aService, ErrorKind, EventStream, StreamResponse};
+use async_nats::HeaderMap;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at};
@@ -8,8 +9,8 @@ use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at};
 use super::envelope::Envelope;
 use super::exchanges::{Exchange, Said};
 use super::options::{HEARTBEAT_MAX, HEARTBEAT_MIN, SILENT_BEATS_MAX};
-use super::post::{Letter, Post, error_body};
-use super::window::{Frame, Window};
+use super::post::{Letter, Post, To, error_body, extensions_named, service_error};
+use super::window::{Content, Frame, Window};
 use super::{Server, Stage, reached};
 use crate::header::Status;
 
@@ -21,6 +22,8 @@ struct Outlet<'a> {
     window: Window,
     /// Moves when the client resumes elsewhere.
     inbox: String,
+    /// What the service said last, until there is room for it.
+    next: Option<Content>,
     /// The service has said its last.
     is_over: bool,
 }
@@ -34,6 +37,7 @@ pub(super) async fn run<S: A2aService>(server: &Server<S>, envelope: &Envelope, 
         exchange: server.exchanges.open(&envelope.address, &envelope.caller.sender, &server.replica, 0),
         window: Window::new(envelope.frames_max, limits.window_bytes_max),
         inbox: envelope.inbox.clone(),
+        next: None,
         is_over: false,
     };
     let every: Duration = envelope.beat.unwrap_or(limits.heartbeat).clamp(HEARTBEAT_MIN, HEARTBEAT_MAX);
@@ -41,7 +45,7 @@ pub(super) async fn run<S: A2aService>(server: &Server<S>, envelope: &Envelope, 
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard_at = Instant::now();
     let mut stage = server.stage.subscribe();
-    while !(outlet.is_over && outlet.window.is_empty()) {
+    while !(outlet.is_over && outlet.next.is_none() && outlet.window.is_empty()) {
         tokio::select! {
             // What was said is heard before silence is judged: this process may have been the one that slept.
             biased;
@@ -65,22 +69,37 @@ pub(super) async fn run<S: A2aService>(server: &Server<S>, envelope: &Envelope, 
                 outlet.note(Status::Resume).await;
                 return;
             }
-            event = events.next(), if !outlet.is_over && outlet.window.has_room() => outlet.tell(event).await,
+            event = events.next(), if !outlet.is_over && outlet.next.is_none() => {
+                if matches!(&event, Some(Err(error)) if error.kind == ErrorKind::Unavailable) {
+                    // The service stops, or its store does not answer just now; the task goes on, and with it the stream, elsewhere.
+                    outlet.note(Status::Resume).await;
+                    return;
+                }
+                outlet.take(event);
+            }
         }
+        outlet.send_next().await;
     }
 }
 
 impl Outlet<'_> {
-    /// What the service says next becomes the next frame.
-    async fn tell(&mut self, event: Option<Result<StreamResponse, A2aError>>) {
-        let (status, body) = match event.map(|event| event.and_then(|event| write(&event))) {
-            Some(Ok(body)) => (Status::Ok, body),
-            Some(Err(error)) => (Status::Error, error_body(&error)),
-            None => (Status::End, Bytes::new()),
+    /// What the service says becomes the next frame.
+    fn take(&mut self, event: Option<Result<StreamResponse, A2aError>>) {
+        let (status, headers, body) = match event.map(|event| event.and_then(|event| write(&event))) {
+            Some(Ok(body)) => (Status::Ok, extensions_named(&self.envelope.extensions), body),
+            Some(Err(error)) => (Status::Error, service_error(&error), error_body(&error)),
+            None => (Status::End, HeaderMap::new(), Bytes::new()),
         };
         self.is_over = status != Status::Ok;
-        let frame = self.window.add(status, body);
-        self.send(&frame).await;
+        self.next = Some(Content { status, headers, body });
+    }
+
+    /// As soon as the client has room.
+    async fn send_next(&mut self) {
+        if let Some(content) = self.next.take_if(|content| self.window.has_room(content.body.len())) {
+            let frame = self.window.add(content);
+            self.send(&frame).await;
+        }
     }
 
     /// What the client does not have goes to where it listens now, and a heartbeat, so that it hears something in any case.
@@ -95,12 +114,10 @@ impl Outlet<'_> {
     }
 
     async fn send(&self, frame: &Frame) {
-        let extensions = &self.envelope.extensions;
-        let letter = match frame.status {
-            Status::Ok => Letter::ok(&self.inbox, frame.body.clone(), extensions),
-            other => Letter::new(&self.inbox, other, frame.body.clone()),
-        };
-        self.post.send(Letter { seq: Some(frame.seq), control: Some(self.exchange.control(frame.seq)), ..letter }).await;
+        let to = To { inbox: &self.inbox, ..self.envelope.to() };
+        let Content { status, headers, body } = frame.content.clone();
+        let (seq, control) = (Some(frame.seq), Some(self.exchange.control(frame.seq)));
+        self.post.send(Letter { seq, control, headers, ..Letter::answer(to, status, body) }).await;
     }
 
     /// Something that is no frame; it says how far the frames are. Answering it acknowledges nothing new: it shows that the client lives.

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use a2a::card::{SignKey, VerifyKey, sign};
 use a2a_nats::{
-    BucketError, Cards, ClientOptions, Limits, NatsClient, ServeOptions, discover, ensure_bucket, get_card, put_card,
+    BUCKET, BucketError, Cards, ClientOptions, Limits, NatsClient, ServeOptions, discover, ensure_bucket, get_card, put_card,
 };
 use anyhow::{Context as _, Result};
+use async_nats::jetstream::kv;
 use async_nats::{Client, jetstream};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
@@ -112,8 +113,55 @@ async fn a_card_is_believed_if_a_trusted_key_signed_it() -> Result<()> {
     tampered.supported_interfaces[0].url = "nats://elsewhere.example/a2a.acme.script".to_owned();
     put_card(&jetstream, &address(), &tampered).await?;
     assert!(matches!(get_card(&jetstream, &address(), &trusted).await, Err(BucketError::Unproved { .. })));
-    jetstream.get_key_value(a2a_nats::BUCKET).await?.put("acme.script", "{}".into()).await?;
+    jetstream.get_key_value(BUCKET).await?.put("acme.script", "{}".into()).await?;
     assert!(matches!(get_card(&jetstream, &address(), &BTreeMap::new()).await, Err(BucketError::Unreadable { .. })));
+    Ok(())
+}
+
+/// Whoever else publishes cards may have other rules for them.
+#[tokio::test]
+async fn cards_of_others_are_read_as_they_are() -> Result<()> {
+    let stage = stage().await?;
+    let jetstream = jetstream::new(stage.connect().await?);
+    // Made by somebody else, without a bound.
+    let bucket = jetstream.create_key_value(kv::Config { bucket: BUCKET.to_owned(), ..kv::Config::default() }).await?;
+    let other = |change: &dyn Fn(&mut Value)| {
+        let mut card = serde_json::to_value(card()).unwrap();
+        change(&mut card);
+        card.to_string()
+    };
+    let table = [
+        ("no skills", other(&|card| card["skills"] = json!([])), true),
+        (
+            "a skill without tags and description",
+            other(&|card| card["skills"][0] = json!({"id": "a", "name": "", "description": "", "tags": []})),
+            true,
+        ),
+        (
+            "a strange interface that nobody uses",
+            other(&|card| {
+                let strange = json!({"url": "by pigeon", "protocolBinding": "PIGEON", "protocolVersion": "9"});
+                card["supportedInterfaces"].as_array_mut().unwrap().push(strange);
+            }),
+            true,
+        ),
+        ("no interface of this binding", other(&|card| card["supportedInterfaces"] = json!([])), true),
+        (
+            "an interface that names no agent",
+            other(&|card| card["supportedInterfaces"][0]["url"] = json!("nats://127.0.0.1:4222/")),
+            false,
+        ),
+        ("far too large", other(&|card| card["description"] = json!("x".repeat(300_000))), false),
+        ("no card", "[]".to_owned(), false),
+    ];
+    for (case, json, is_read) in table {
+        bucket.put("acme.script", json.into()).await?;
+        match get_card(&jetstream, &address(), &BTreeMap::new()).await {
+            Ok(Some(_)) => assert!(is_read, "{case}"),
+            Err(BucketError::Unreadable { reason, .. }) => assert!(!is_read, "{case}: {reason}"),
+            other => anyhow::bail!("{case}: {other:?}"),
+        }
+    }
     Ok(())
 }
 

@@ -19,6 +19,8 @@ use crate::stage::{
 
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
 const BODY_BYTES_MAX: usize = 2 << 20;
+/// For pieces that do not come.
+const SHORT: Duration = Duration::from_millis(300);
 
 /// A server that takes small messages only.
 async fn small() -> Result<Stage> {
@@ -26,7 +28,11 @@ async fn small() -> Result<Stage> {
 }
 
 fn options() -> ServeOptions {
-    let piece_within = Duration::from_millis(300);
+    waiting(DEADLINE)
+}
+
+/// Pieces may take so long.
+fn waiting(piece_within: Duration) -> ServeOptions {
     let limits = Limits { body_bytes_max: BODY_BYTES_MAX, piece_within, ..Limits::default() };
     ServeOptions { limits, ..serve_options() }
 }
@@ -97,7 +103,7 @@ async fn a_piece_that_is_lost_costs_a_repetition() -> Result<()> {
     let stage = small().await?;
     let script = Script::new();
     let proxy = Proxy::start(&stage.nats.url()).await?;
-    let _running = crate::stage::serve_on(connect(&proxy.url()).await?, &stage.connect().await?, &script, options()).await?;
+    let _running = crate::stage::serve_on(connect(&proxy.url()).await?, &stage.connect().await?, &script, waiting(SHORT)).await?;
     let mut seen = 0;
     proxy.decide(move |delivery| {
         seen += usize::from(delivery.header("A2A-Chunk").is_some_and(|chunk| chunk.starts_with("2/")));
@@ -151,26 +157,38 @@ async fn in_two(stage: &Stage, first: HeaderMap, second: Option<(&str, &str)>) -
     Ok(outcome(&go_on))
 }
 
+fn first(length: &str, chunk: &str) -> HeaderMap {
+    let mut headers = headers("GetTask", br#"{"id":"t1"}"#);
+    headers.insert("A2A-Chunk", chunk);
+    headers.insert("A2A-Chunk-Id", "b1");
+    headers.insert("A2A-Length", length);
+    headers
+}
+
+#[tokio::test]
+async fn pieces_that_do_not_come_are_waited_for_in_vain() -> Result<()> {
+    let stage = small().await?;
+    let script = Script::new();
+    let _running = stage.serve_with(&script, waiting(SHORT)).await?;
+    for second in [None, Some(("2/3", r#""t1"}"#))] {
+        let answered = in_two(&stage, first("11", "1/2"), second).await?;
+        assert_eq!(answered, ("error".to_owned(), "UNAVAILABLE".to_owned()), "{second:?}");
+    }
+    assert!(script.calls().is_empty());
+    Ok(())
+}
+
 #[tokio::test]
 async fn pieces_that_make_no_request_are_refused() -> Result<()> {
     let stage = small().await?;
     let script = Script::new();
     let _running = stage.serve_with(&script, options()).await?;
-    let first = |length: &str, chunk: &str| {
-        let mut headers = headers("GetTask", br#"{"id":"t1"}"#);
-        headers.insert("A2A-Chunk", chunk);
-        headers.insert("A2A-Chunk-Id", "b1");
-        headers.insert("A2A-Length", length);
-        headers
-    };
     let rest = Some(("2/2", r#""t1"}"#));
     let table = [
         ("as it should be", first("11", "1/2"), rest, "TASK_NOT_FOUND"),
         ("another body than the digest says", first("11", "1/2"), Some(("2/2", r#""t2"}"#)), "INVALID_REQUEST"),
         ("longer than it says", first("11", "1/2"), Some(("2/2", r#""t1"} "#)), "RESOURCE_EXHAUSTED"),
         ("shorter than it says", first("12", "1/2"), rest, "INVALID_REQUEST"),
-        ("no piece at all", first("11", "1/2"), None, "UNAVAILABLE"),
-        ("only a piece of another body", first("11", "1/2"), Some(("2/3", r#""t1"}"#)), "UNAVAILABLE"),
         ("no length", first("", "1/2"), rest, "INVALID_REQUEST"),
         ("the second piece first", first("11", "2/2"), rest, "INVALID_REQUEST"),
         ("far too many pieces", first("11", "1/100000"), rest, "INVALID_REQUEST"),

@@ -45,7 +45,9 @@ async fn a_busy_agent_says_when_to_come_again_and_clients_do() -> Result<()> {
     let refused = ask_at(&raw, &address(), "third", headers("ListTasks", b"{}"), "{}").await?.next().await?;
     assert_eq!(outcome(&refused).1, "RESOURCE_EXHAUSTED");
 
+    let refusal = overhear(&stage, "_INBOX.>", ("Nats-Service-Error", "RESOURCE_EXHAUSTED"), 1).await?;
     let persistent = tokio::spawn(async move { client.list_tasks(&caller(), ListTasksRequest::default()).await });
+    refusal.all().await?;
     script.as_usual(Operation::ListTasks);
     for asked in [&mut first, &mut second] {
         assert_eq!(header(&asked.next_frame().await?, "A2A-Status"), Some("ok"));
@@ -65,7 +67,7 @@ async fn deadlines_end_waiting_on_both_sides() -> Result<()> {
     let answer = ask(&stage.connect().await?, headers, "{}").await?.next().await?;
     assert_eq!(outcome(&answer), ("error".to_owned(), "UNAVAILABLE".to_owned()));
 
-    let client = stage.client_with(ClientOptions { deadline: Duration::from_millis(300), ..client_options() }).await?;
+    let client = stage.client_with(ClientOptions { deadline: Duration::from_secs(2), ..client_options() }).await?;
     let late = client.list_tasks(&caller(), ListTasksRequest::default()).await.unwrap_err();
     assert_eq!(late.kind, ErrorKind::Unavailable);
     Ok(())
@@ -81,7 +83,7 @@ async fn a_long_operation_is_waited_for_as_long_as_the_agent_is_heard_of() -> Re
     let sent = tokio::spawn(async move { client.send_message(&caller(), message("m1")).await });
     called(&script, 1).await?;
     // Longer than silence would be borne.
-    overhear(&stage, "_INBOX.>", ("A2A-Status", "heartbeat"), 5).await?.all().await?;
+    overhear(&stage, "_INBOX.>", ("A2A-Status", "heartbeat"), 4).await?.all().await?;
     assert_eq!(script.calls().len(), 1, "nothing was sent again");
     script.as_usual(Operation::SendMessage);
     assert!(matches!(sent.await??, SendMessageResponse::Task(task) if task.id == "t1"));
@@ -147,28 +149,6 @@ async fn what_does_not_end_in_time_is_told_so_and_may_go_elsewhere() -> Result<(
     assert!(matches!(sent.await??, SendMessageResponse::Task(_)));
     assert_eq!(other.calls()[0].request["message"]["messageId"], "m1", "the same message id");
     stopped.await?
-}
-
-/// What NATS and we add to the service's own time, in a debug build beside other tests. One quiet moment is enough.
-#[tokio::test]
-async fn a_round_trip_takes_less_than_two_milliseconds() -> Result<()> {
-    let stage = stage().await?;
-    let script = Script::new();
-    script.begin("t1");
-    let _running = stage.serve(&script).await?;
-    let client = stage.client().await?;
-    let middle = async || {
-        let mut took = vec![];
-        for _ in 0..101 {
-            let asked = tokio::time::Instant::now();
-            client.get_task(&caller(), GetTaskRequest { id: "t1".to_owned(), ..GetTaskRequest::default() }).await.ok()?;
-            took.push(asked.elapsed());
-        }
-        took.sort();
-        Some(took[took.len() / 2])
-    };
-    let goal = Duration::from_millis(2);
-    eventually("a quick round trip", DEADLINE, async || middle().await.filter(|took| *took < goal)).await.map(drop)
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ mod stage;
 #[cfg(test)]
 mod discovery;
 #[cfg(test)]
+mod fairness;
+#[cfg(test)]
 mod large;
 #[cfg(test)]
 mod load;

@@ -9,9 +9,11 @@ use anyhow::{Context as _, Result};
 use async_nats::{Client, ConnectOptions, Event, jetstream};
 use futures::StreamExt as _;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::raw::{ask, header, headers};
 use crate::script::Script;
 use crate::stage::{
     DEADLINE, Running, Stage, address, artifact, caller, client_options, rest, serve_on, serve_options, stage_with, status,
@@ -27,12 +29,16 @@ fn user(name: &str, permissions: Option<&Permissions>) -> String {
     format!("{{ user: {name}, password: secret{permissions} }}\n")
 }
 
-/// Two agents, two senders, and somebody who may do everything.
 async fn guarded() -> Result<Stage> {
+    guarded_with(&agent_permissions(&address(), "_INBOX_script")).await
+}
+
+/// Two agents, one with these rights, two senders, and somebody who may do everything.
+async fn guarded_with(script: &Permissions) -> Result<Stage> {
     let all = [address(), other()];
     let users = [
         user("admin", None),
-        user("script", Some(&agent_permissions(&address(), "_INBOX_script"))),
+        user("script", Some(script)),
         user("other", Some(&agent_permissions(&other(), "_INBOX_other"))),
         user("shop", Some(&sender_permissions("shop", &all, "_INBOX_shop")?)),
         user("mallory", Some(&sender_permissions("mallory", &all, "_INBOX_mallory")?)),
@@ -207,5 +213,62 @@ async fn an_agent_answers_only_who_asked_it() -> Result<()> {
     timeout(DEADLINE, asked.next()).await?.context("a request")?;
     assert_eq!(other.says(&["_INBOX_shop.1", "_INBOX_shop.2"]).await?, BTreeSet::from(["_INBOX_shop.1"]));
     timeout(DEADLINE, answers.next()).await?.context("the answer")?;
+    Ok(())
+}
+
+/// An agent whose right to answer ends soon, and what the server refuses it.
+async fn forgotten_soon(script: &std::sync::Arc<Script>) -> Result<(Stage, User, Running)> {
+    let rights = agent_permissions(&address(), "_INBOX_script");
+    assert_eq!(rights.answer_within, Some(Duration::from_hours(1)), "as the page says");
+    let stage = guarded_with(&Permissions { answer_within: Some(Duration::from_secs(3)), ..rights }).await?;
+    let agent = connect(&stage, "script").await?;
+    let admin = connect(&stage, "admin").await?.client;
+    let running = serve_on(agent.client.clone(), &admin, script, serve_options()).await?;
+    Ok((stage, agent, running))
+}
+
+#[tokio::test]
+async fn a_right_to_answer_that_has_ended_begins_anew_when_the_inbox_is_named() -> Result<()> {
+    let script = Script::new();
+    script.begin("t1");
+    let (stage, mut agent, _running) = forgotten_soon(&script).await?;
+    let shop = connect(&stage, "shop").await?.client;
+    let body = r#"{"id":"t1"}"#;
+    let mut headers = headers("SubscribeToTask", body.as_bytes());
+    headers.insert("A2A-Heartbeat", "1500");
+    let mut asked = ask(&shop, headers, body).await?;
+    let first = asked.next().await?;
+    let control = first.reply.clone().context("a stream")?;
+    shop.publish(control.clone(), "".into()).await?;
+    // It answers everything, but does not say where it listens.
+    let refused = loop {
+        tokio::select! {
+            message = asked.next() => shop.publish(message?.reply.context("a stream")?, "".into()).await?,
+            complaint = agent.complaints.recv() => break complaint.context("complaints ended")?,
+        }
+    };
+    assert!(refused.contains(&asked.inbox), "{refused}");
+    shop.publish(control, "".into()).await?;
+    let refused = timeout(DEADLINE, agent.complaints.recv()).await?.context("complaints ended")?;
+    assert!(refused.contains(&asked.inbox), "it is still not named: {refused}");
+    asked.say(&first, Some("resume")).await?;
+    assert_eq!(header(&asked.next().await?, "A2A-Status"), Some("heartbeat"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_outlives_the_right_to_answer() -> Result<()> {
+    let script = Script::new();
+    script.begin("t1");
+    let (stage, mut agent, _running) = forgotten_soon(&script).await?;
+    let shop = connect(&stage, "shop").await?.client;
+    let client = NatsClient::connect(shop, options("shop")).await?;
+    let mut stream = client.subscribe_to_task(&caller(), subscribe("t1")).await?;
+    for n in 0..2 {
+        timeout(DEADLINE, agent.complaints.recv()).await?.context("complaints ended")?;
+        script.tell("t1", artifact("t1", &format!("a{n}"), "x"));
+    }
+    script.tell("t1", status("t1", TaskState::Completed));
+    assert_eq!(rest(&mut stream).await?, ["task:SUBMITTED:", "artifact:a0", "artifact:a1", "status:COMPLETED"]);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! A stream goes on whatever happens between the two: nothing is missing, nothing comes twice or out of order.
 
-use a2a::{A2aService as _, EventStream, Operation, TaskState};
+use a2a::{A2aError, A2aService as _, ErrorKind, EventStream, Operation, TaskState};
 use a2a_nats::{ClientOptions, NatsClient};
 use anyhow::Result;
 use testkit::eventually;
@@ -8,8 +8,8 @@ use testkit::eventually;
 use crate::proxy::{Fate, Proxy};
 use crate::script::Script;
 use crate::stage::{
-    DEADLINE, Stage, artifact, caller, client_options, connect, message, next, rest, serve_on, serve_options, stage, status,
-    subscribe,
+    DEADLINE, Stage, artifact, caller, client_options, connect, message, next, overhear, rest, serve_on, serve_options, stage,
+    status, subscribe,
 };
 
 const EVENTS: usize = 60;
@@ -242,8 +242,43 @@ async fn a_reader_hears_when_a_stream_cannot_go_on() -> Result<()> {
     let mut stream = begun(&script, &client).await?;
     running.crash().await?;
     let error = rest(&mut stream).await.unwrap_err();
-    assert!(error.downcast_ref::<a2a::A2aError>().is_some_and(|error| error.kind == a2a::ErrorKind::Unavailable), "{error:?}");
+    assert!(error.downcast_ref::<A2aError>().is_some_and(|error| error.kind == ErrorKind::Unavailable), "{error:?}");
+    Ok(())
+}
 
+/// As it does while it stops, or while its store is away.
+#[tokio::test]
+async fn a_stream_goes_on_when_the_service_is_unavailable_for_a_while() -> Result<()> {
+    let stage = stage().await?;
+    let script = Script::new();
+    let _running = stage.serve(&script).await?;
+    let handed_over = overhear(&stage, "_INBOX.>", ("A2A-Status", "resume"), 3).await?;
+    let client = stage.client().await?;
+    let mut stream = begun(&script, &client).await?;
+    tell(&script, 0..2);
+    assert_eq!(next(&mut stream).await?, "artifact:a0");
+    script.break_streams(A2aError::unavailable("the store does not answer"));
+    tell(&script, 2..4);
+    handed_over.all().await?;
+    script.mend_streams();
+    tell(&script, 4..6);
+    script.tell("t1", status("t1", TaskState::Completed));
+    let heard = rest(&mut stream).await?;
+    assert!(is_whole(&heard, 6), "{heard:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reader_hears_when_the_service_stays_unavailable() -> Result<()> {
+    let stage = stage().await?;
+    let script = Script::new();
+    let _running = stage.serve(&script).await?;
+    let resume_within = std::time::Duration::from_millis(500);
+    let client = stage.client_with(ClientOptions { resume_within, ..client_options() }).await?;
+    let mut stream = begun(&script, &client).await?;
+    script.break_streams(A2aError::unavailable("the store does not answer"));
+    let error = rest(&mut stream).await.unwrap_err();
+    assert!(error.downcast_ref::<A2aError>().is_some_and(|error| error.kind == ErrorKind::Unavailable), "{error:?}");
     Ok(())
 }
 

@@ -109,9 +109,14 @@ impl Script {
         self.change(|state| state.tasks.get_mut(id).unwrap().push(event));
     }
 
-    /// All streams end with this.
+    /// All streams end with this, those that are still to come as well.
     pub(crate) fn break_streams(&self, error: A2aError) {
         self.change(|state| state.broken = Some(error));
+    }
+
+    /// They go on again.
+    pub(crate) fn mend_streams(&self) {
+        self.change(|state| state.broken = None);
     }
 
     /// Ids of all tasks.

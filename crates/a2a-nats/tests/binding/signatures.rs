@@ -1,6 +1,6 @@
 //! Signatures of senders and agents: believed if they hold, demanded if that is wanted, good for one message once.
 
-use a2a::{A2aError, A2aService as _, ErrorKind, ListTasksRequest, TaskState};
+use a2a::{A2aError, A2aService as _, ErrorKind, GetTaskRequest, ListTasksRequest, Operation, TaskState};
 use a2a_nats::{ClientOptions, NatsClient, ServeOptions, Signer, Trust};
 use anyhow::{Context as _, Result};
 use async_nats::{HeaderMap, Message, Subscriber};
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::proxy::{Fate, Proxy};
 use crate::raw::{ask, headers, outcome};
-use crate::script::Script;
+use crate::script::{Instead, Script};
 use crate::stage::{
     DEADLINE, Stage, artifact, caller, client_options, connect, rest, serve_options, settled, stage, status, subscribe,
 };
@@ -120,6 +120,34 @@ async fn a_signed_request_counts_once_and_for_its_body_only() -> Result<()> {
         assert_eq!(outcome(&answer).1, "UNAUTHENTICATED");
     }
     assert_eq!(script.calls().len(), 1);
+    Ok(())
+}
+
+/// Whoever runs the server sees every inbox, and may be a sender themselves.
+#[tokio::test]
+async fn an_answer_to_one_sender_is_none_to_another() -> Result<()> {
+    let stage = stage().await?;
+    let script = Script::new();
+    script.begin("t1");
+    // Not everybody need sign.
+    let trust = Trust::nobody().with_key("acme.shop", "k1", &keys(1).1)?;
+    let _running = stage.serve_with(&script, ServeOptions { trust, ..serving() }).await?;
+    let client = stage.client_with(asking()).await?;
+    let spy = stage.connect().await?;
+    let mut overheard = spy.subscribe("a2a.acme.script.rpc.shop").await?;
+    settled(&spy).await?;
+    // The shop asks for one task and waits ...
+    script.instead(Operation::GetTask, Instead::Wait);
+    let wanted = GetTaskRequest { id: "t2".to_owned(), ..GetTaskRequest::default() };
+    let asked = tokio::spawn(async move { client.get_task(&caller(), wanted).await });
+    let seen = hear(&mut overheard).await?;
+    // ... and mallory has the agent say something about another one there.
+    let body = r#"{"id":"t1"}"#;
+    let cancel = headers("CancelTask", body.as_bytes());
+    spy.publish_with_reply_and_headers("a2a.acme.script.rpc.mallory", seen.reply.context("an inbox")?, cancel, body.into())
+        .await?;
+    let refused = timeout(DEADLINE, asked).await??.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::InvalidAgentResponse);
     Ok(())
 }
 

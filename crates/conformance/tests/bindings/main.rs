@@ -48,3 +48,9 @@ async fn nats_shows_what_json_rpc_shows() {
     let bed = bed::bed().await;
     alike(&bed, bed.nats().await).await;
 }
+
+/// A task that takes longer than the engine waits is answered as it stands. A binding that waits less would answer an error instead.
+#[test]
+fn nats_waits_longer_than_the_engine() {
+    assert!(a2a_nats::Limits::default().deadline_default > tasks::Limits::default().blocking_max);
+}
