@@ -45,7 +45,7 @@ pub(super) async fn answer<S: A2aService, A: Authenticate>(host: &Host<S, A>, re
         Ok(admitted) => {
             let answered = async {
                 let Target { tenant, route } = resolve(&parts.method, parts.uri.path())?;
-                let (body, _place) = host.room.read(body).await?;
+                let (body, _place) = host.receive(&admitted.caller, body).await?;
                 dispatch(host, &admitted, route, Asked { parts: &parts, tenant, body }).await
             };
             answered.await.map(|response| admitted.sign(response))

@@ -66,7 +66,8 @@ pub(super) async fn answer<S: A2aService, A: Authenticate>(host: &Host<S, A>, re
     let read = async {
         let caller = host.authenticate(&parts).await?;
         json::check_type(&parts.headers, &[MEDIA_TYPE])?;
-        Ok((caller, host.room.read(body).await?))
+        let received = host.receive(&caller, body).await?;
+        Ok((caller, received))
     };
     let (caller, (body, _place)) = match read.await {
         Ok(read) => read,
