@@ -57,8 +57,8 @@ impl Requests {
     }
 }
 
-/// The body of an answer: under way from when the connection first asks for it. A peer that opens no window for it takes nothing, and
-/// must not keep the connection for that.
+/// The body of an answer: under way from when the connection first asks for it until all of it is handed over. A peer that opens no
+/// window for it takes nothing, and must not keep the connection for that.
 pub(super) struct Counted {
     body: Body,
     requests: Requests,
@@ -80,7 +80,11 @@ impl HttpBody for Counted {
         if this.open.is_none() {
             this.open = Some(this.requests.open());
         }
-        Pin::new(&mut this.body).poll_frame(context)
+        let polled = Pin::new(&mut this.body).poll_frame(context);
+        if this.body.is_end_stream() {
+            this.open = None;
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
