@@ -3,12 +3,16 @@
 mod agent;
 mod conformance;
 mod tell;
+#[cfg(test)]
+mod tests;
 
+use std::collections::HashSet;
 use std::io::Read as _;
+use std::time::Duration;
 
 use a2a::{
     A2aService as _, CancelTaskRequest, EventStream, GetTaskRequest, ListTasksRequest, Message, Metadata, Part, Role,
-    SendMessageConfiguration, SendMessageRequest, SendMessageResponse, SubscribeToTaskRequest, Task, TaskState,
+    SendMessageConfiguration, SendMessageRequest, SendMessageResponse, StreamResponse, SubscribeToTaskRequest, Task, TaskState,
 };
 use anyhow::{Context as _, bail};
 use futures::StreamExt as _;
@@ -17,6 +21,12 @@ use serde_json::Value;
 use self::agent::Agent;
 use crate::args::{A2aClient, A2aCommand, A2aSend, Output};
 use crate::output::{line, show};
+
+/// Between two questions how a task stands: soon after the agent answered before the end, then more and more seldom.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
+const ASK_EVERY_MAX: Duration = Duration::from_secs(5);
+/// Pages of a list. Whoever has more tasks than they hold looks for some of them.
+const PAGES_MAX: usize = 1_000;
 
 pub(crate) async fn run(command: A2aCommand) -> anyhow::Result<()> {
     match command {
@@ -36,7 +46,7 @@ pub(crate) async fn run(command: A2aCommand) -> anyhow::Result<()> {
         A2aCommand::Watch { client, id } => {
             let agent = Agent::connect(&client).await?;
             let stream = agent.subscribe_to_task(agent.caller(), SubscribeToTaskRequest { tenant: None, id }).await;
-            follow(told(stream)?, client.output).await
+            follow(told(stream)?, client.output, Until::End).await
         }
         A2aCommand::ConformanceAgent(arguments) => Box::pin(conformance::run(&arguments)).await,
     }
@@ -59,7 +69,8 @@ async fn card(client: &A2aClient, extended: bool) -> anyhow::Result<()> {
     } else {
         agent.card()
     };
-    show(client.output, &card, tell::card)
+    let signer = agent.signer(&card)?;
+    show(client.output, &card, |card| tell::card(card, signer.as_deref()))
 }
 
 async fn send_message(client: &A2aClient, send: A2aSend) -> anyhow::Result<()> {
@@ -69,15 +80,33 @@ async fn send_message(client: &A2aClient, send: A2aSend) -> anyhow::Result<()> {
     let request = SendMessageRequest { configuration: Some(configuration), ..SendMessageRequest::new(message) };
     if send.stream {
         let stream = agent.send_streaming_message(agent.caller(), request).await;
-        return follow(told(stream)?, client.output).await;
+        return follow(told(stream)?, client.output, Until::Rest).await;
     }
     match told(agent.send_message(agent.caller(), request).await)? {
         SendMessageResponse::Task(task) => {
+            let task = if send.no_wait { task } else { rested(&agent, task).await? };
             show(client.output, &task, tell::task)?;
             failed(&task)
         }
         SendMessageResponse::Message(message) => show(client.output, &message, tell::message),
     }
+}
+
+const fn is_at_rest(state: TaskState) -> bool {
+    state.is_terminal() || state.is_interrupted()
+}
+
+/// The task once it has ended or waits for somebody. Agents that have something to do for long answer before that.
+async fn rested(agent: &Agent, mut task: Task) -> anyhow::Result<Task> {
+    let mut pause = ASK_AGAIN_AFTER;
+    while !is_at_rest(task.status.state) {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(ASK_EVERY_MAX);
+        let request = GetTaskRequest { tenant: None, id: task.id.clone(), history_length: None };
+        task = told(agent.get_task(agent.caller(), request).await)
+            .with_context(|| format!("task {} goes on without us: `paramedic a2a get` tells how it stands", task.id))?;
+    }
+    Ok(task)
 }
 
 /// A script learns by the exit code that the task came to nothing.
@@ -138,20 +167,38 @@ async fn list(
         history_length: Some(0),
         ..ListTasksRequest::default()
     };
-    let mut tasks = vec![];
+    let (mut tasks, mut tokens) = (vec![], HashSet::new());
     let total = loop {
         let page = told(agent.list_tasks(agent.caller(), request.clone()).await)?;
+        let (is_empty, token) = (page.tasks.is_empty(), page.next_page_token);
         tasks.extend(page.tasks);
-        if !all || page.next_page_token.is_empty() {
+        if !all || token.is_empty() {
             break page.total_size;
         }
-        request.page_token = Some(page.next_page_token);
+        if is_empty || !tokens.insert(token.clone()) {
+            bail!("the agent's list has no end: after {} tasks it names a next page that holds nothing new", tasks.len());
+        }
+        if tokens.len() >= PAGES_MAX {
+            bail!(
+                "there are more than {PAGES_MAX} pages: narrow the list with --context or --status, or take larger pages with --limit"
+            );
+        }
+        request.page_token = Some(token);
     };
     show(client.output, &tasks, |tasks| tell::tasks(tasks, total))
 }
 
-/// Prints what happens, a line each, until the stream ends.
-async fn follow(mut stream: EventStream, output: Output) -> anyhow::Result<()> {
+/// How long a stream is of interest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// Until the task has ended, or waits for somebody.
+    Rest,
+    /// Until the task has ended.
+    End,
+}
+
+/// Prints what happens, a line each.
+async fn follow(mut stream: EventStream, output: Output, until: Until) -> anyhow::Result<()> {
     let mut last = None;
     while let Some(event) = stream.next().await {
         let event = told(event)?;
@@ -160,56 +207,19 @@ async fn follow(mut stream: EventStream, output: Output) -> anyhow::Result<()> {
             Output::Text => line(&tell::event(&event)),
         }
         last = tell::state(&event).or(last);
+        // The task that comes first may show how it stood before our message.
+        let is_news = matches!(event, StreamResponse::StatusUpdate(_));
+        if until == Until::Rest && is_news && last.is_some_and(is_at_rest) {
+            break;
+        }
     }
     match last {
         Some(state @ (TaskState::Failed | TaskState::Rejected | TaskState::Canceled)) => {
             bail!("the task ended as {}", state.as_str())
         }
+        Some(state) if !is_at_rest(state) => {
+            bail!("the stream ended, but the task goes on as {}: `paramedic a2a watch` takes it up again", state.as_str())
+        }
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use a2a::PartContent;
-
-    use super::*;
-
-    fn send(text: Option<&str>, data: Option<&str>, metadata: Option<&str>) -> A2aSend {
-        let owned = |text: Option<&str>| text.map(str::to_owned);
-        A2aSend {
-            text: owned(text),
-            data: owned(data),
-            metadata: owned(metadata),
-            task: None,
-            context: None,
-            message_id: None,
-            no_wait: false,
-            stream: false,
-        }
-    }
-
-    #[test]
-    fn text_and_data_become_parts_and_extensions_are_declared() {
-        let uri = a2a::nats::APPROVAL_EXTENSION;
-        let metadata = format!(r#"{{"{uri}": {{"decision": "approve"}}, "plain": 1}}"#);
-        let sent = message(&send(Some("hello"), Some(r#"{"a": 1}"#), Some(&metadata))).unwrap();
-        let contents: Vec<_> = sent.parts.into_iter().map(|part| part.content).collect();
-        assert_eq!(contents, [PartContent::Text("hello".to_owned()), PartContent::Data(serde_json::json!({"a": 1}))]);
-        assert_eq!(sent.extensions, [uri]);
-        assert_eq!(sent.message_id.len(), 32);
-    }
-
-    #[test]
-    fn what_cannot_be_sent_is_said() {
-        for (bad, said) in [
-            (send(None, None, None), "nothing to send"),
-            (send(None, Some("{"), None), "no JSON"),
-            (send(Some("x"), None, Some("[]")), "--metadata"),
-            (send(None, Some("@/not/there"), None), "/not/there"),
-        ] {
-            let error = format!("{:#}", message(&bad).unwrap_err());
-            assert!(error.contains(said), "{error}");
-        }
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use incident::task::Role;
 
-pub(crate) use self::a2a::{A2aBinding, A2aClient, A2aCommand, A2aSend, ConformanceAgent};
+pub(crate) use self::a2a::{A2aBinding, A2aClient, A2aCommand, A2aSend, CardKey, ConformanceAgent};
 
 /// From a firing alert to an approved, verified fix.
 ///

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # run.sh: clients of A2A that others wrote drive the conformance agent, over every binding that they speak. A line for each check.
 #
-# What cannot be installed here (no node, no registry) is skipped and said so; STRICT=yes takes that for a failure.
+# What cannot be installed here (no node, no registry) is skipped and said so; STRICT=yes takes that for a failure. If every client is
+# skipped, nothing was shown, which is a failure too.
 # Everything goes into $PARAMEDIC_TOOLS/conformance, once. NATS_URL and DATABASE_URL name servers to use instead of private ones.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -110,5 +111,6 @@ fi
 printf '%s checks passed, %s failed' "$passed" "$failed"
 [ "$skipped" = 0 ] || printf '; skipped for want of something: %s' "$skipped"
 printf ' (%s s).\n' "$SECONDS"
+[ "$passed" != 0 ] || give_up 'Nothing was shown: no client got as far as a check that passes. The lines above say why.'
 [ "${STRICT:-no}" != yes ] || failed=$((failed + skipped))
 [ "$failed" = 0 ]

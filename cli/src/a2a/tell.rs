@@ -56,16 +56,21 @@ pub(super) const fn state(event: &StreamResponse) -> Option<TaskState> {
     }
 }
 
-pub(super) fn card(card: &AgentCard) -> String {
+/// `signer` is the key by which the card was found to be signed.
+pub(super) fn card(card: &AgentCard, signer: Option<&str>) -> String {
     let mut lines = vec![format!("{} {}", plain(&card.name), plain(&card.version)), plain(&card.description), String::new()];
     for interface in &card.supported_interfaces {
         lines.push(format!("  {:<12} {}", plain(&interface.protocol_binding), plain(&interface.url)));
     }
+    let signed = match signer {
+        Some(kid) => format!("signed, verified with key {}", plain(kid)),
+        None => "signed (not verified: give --card-key)".to_owned(),
+    };
     let can = [
         (card.is_streaming(), "streams"),
         (card.is_pushing(), "push notifications"),
         (card.is_extended(), "extended card"),
-        (!card.signatures.is_empty(), "signed (not verified here)"),
+        (!card.signatures.is_empty(), signed.as_str()),
     ];
     let can: Vec<&str> = can.into_iter().filter(|(is_so, _)| *is_so).map(|(_, name)| name).collect();
     lines.push(format!("\nhas       {}", if can.is_empty() { "nothing beyond the core".to_owned() } else { can.join(", ") }));

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use ::a2a::TaskState;
 use clap::{Args, Subcommand, ValueEnum};
+use url::Url;
 
 use super::Output;
 
@@ -24,9 +25,26 @@ pub(crate) struct A2aClient {
     /// URI of an extension that we understand; may be given more than once.
     #[arg(long)]
     pub(crate) extension: Vec<String>,
+    /// Over HTTP: send the token also to this scheme, host and port (`https://HOST:PORT`), if the agent's card names it. The card's own
+    /// host is allowed, with TLS if the card came so. May be given more than once.
+    #[arg(long, value_name = "URL")]
+    pub(crate) token_to: Vec<Url>,
+    /// Take the agent for what its card says only if the card is signed by this key: the key's id, and the file of the public key in PEM
+    /// (P-256). May be given more than once; one good signature is enough.
+    #[arg(long, value_name = "KID=FILE", value_parser = card_key)]
+    pub(crate) card_key: Vec<CardKey>,
     /// How results are printed.
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
+}
+
+/// A public key that cards are signed with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CardKey {
+    /// Its id, which signatures name.
+    pub(crate) kid: String,
+    /// Where it is.
+    pub(crate) file: PathBuf,
 }
 
 /// Bindings over HTTP.
@@ -53,7 +71,7 @@ impl A2aBinding {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum A2aCommand {
-    /// Show what an agent says of itself.
+    /// Show what an agent says of itself, and with --card-key by whose key that is signed.
     Card {
         #[command(flatten)]
         client: A2aClient,
@@ -63,7 +81,11 @@ pub(crate) enum A2aCommand {
     },
     /// Send a message: begin a task, or go on with one. Waits until the task ends, or waits for somebody.
     ///
-    /// Ends with code 1 if the task failed or was rejected or canceled.
+    /// An agent may answer before the task ends; ours does after 50 seconds. Then it is asked again and again how the task stands.
+    ///
+    /// Ends with code 0 if the task completed, if it waits for somebody (the state is INPUT_REQUIRED or AUTH_REQUIRED), if the answer is
+    /// a message, or with --no-wait if the message was taken; with 1 if the task failed or was rejected or canceled, or if the agent
+    /// refused or could not be reached; with 2 if the command makes no sense.
     Send {
         #[command(flatten)]
         client: A2aClient,
@@ -105,6 +127,8 @@ pub(crate) enum A2aCommand {
         id: String,
     },
     /// Follow a task until it ends: a line for each thing that happens, with --output json a JSON object each.
+    ///
+    /// Ends with code 0 if the task completed, with 1 if it failed or was rejected or canceled, or if the stream broke.
     Watch {
         #[command(flatten)]
         client: A2aClient,
@@ -135,10 +159,10 @@ pub(crate) struct A2aSend {
     /// The message's id: sent again with the same one, it is the same message. Drawn at random unless given.
     #[arg(long)]
     pub(crate) message_id: Option<String>,
-    /// Answer at once, with the task as it begins.
+    /// Do not wait: show the task as it begins.
     #[arg(long, conflicts_with = "stream")]
     pub(crate) no_wait: bool,
-    /// Tell what happens meanwhile.
+    /// Tell what happens meanwhile: a line for each thing.
     #[arg(long)]
     pub(crate) stream: bool,
 }
@@ -149,6 +173,12 @@ pub(crate) struct ConformanceAgent {
     /// Where it listens for JSON-RPC, HTTP+JSON and gRPC.
     #[arg(long, default_value = "127.0.0.1:9999")]
     pub(crate) listen: std::net::SocketAddr,
+    /// Allow --listen with an address that others reach. All of them may call the agent, and have it post anywhere.
+    #[arg(long)]
+    pub(crate) expose: bool,
+    /// Where clients reach it, for its card; without it, where it listens.
+    #[arg(long, value_name = "URL")]
+    pub(crate) public_url: Option<Url>,
     /// Folder for its private servers' data.
     #[arg(long, default_value = ".paramedic/conformance")]
     pub(crate) home: PathBuf,
@@ -158,6 +188,13 @@ pub(crate) struct ConformanceAgent {
     /// An administrator's address of a Postgres database to use instead of a private one.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub(crate) database_url: Option<String>,
+}
+
+fn card_key(text: &str) -> Result<CardKey, String> {
+    match text.split_once('=') {
+        Some((kid, file)) if !kid.is_empty() && !file.is_empty() => Ok(CardKey { kid: kid.to_owned(), file: file.into() }),
+        _ => Err("give the key's id and its file, as KID=FILE".to_owned()),
+    }
 }
 
 fn task_state(text: &str) -> Result<TaskState, String> {

@@ -2,6 +2,7 @@
 //!
 //! Clients never answer for the agent: what cannot be reached or read becomes an error.
 
+mod bearer;
 mod card;
 mod exchange;
 mod grpc;
@@ -16,11 +17,12 @@ use a2a::{
     A2aError, A2aService, AgentCard, AgentInterface, Caller, CancelTaskRequest, DeleteTaskPushNotificationConfigRequest,
     EventStream, GetExtendedAgentCardRequest, GetTaskPushNotificationConfigRequest, GetTaskRequest,
     ListTaskPushNotificationConfigsRequest, ListTaskPushNotificationConfigsResponse, ListTasksRequest, ListTasksResponse,
-    SendMessageRequest, SendMessageResponse, SubscribeToTaskRequest, Task, TaskPushNotificationConfig,
+    SendMessageRequest, SendMessageResponse, SubscribeToTaskRequest, Task, TaskPushNotificationConfig, Validate as _,
 };
 use secrecy::SecretString;
 use url::Url;
 
+pub use bearer::Bearer;
 pub use card::fetch_card;
 pub use grpc::GrpcClient;
 pub use http_json::HttpJsonClient;
@@ -88,14 +90,15 @@ impl Endpoint {
         }
     }
 
-    fn of(
-        binding: Binding,
-        card: &AgentCard,
-        interface: &AgentInterface,
-        token: Option<SecretString>,
-    ) -> Result<Self, ClientError> {
+    fn of(binding: Binding, card: &AgentCard, interface: &AgentInterface, bearer: Option<Bearer>) -> Result<Self, ClientError> {
+        let unusable = |problem: String| ClientError::Interface { url: interface.url.clone(), problem };
+        interface.validate().map_err(|error| unusable(error.message))?;
         let url = if binding == Binding::Grpc { grpc::address(&interface.url) } else { interface.url.parse() };
-        let url = url.map_err(|source| ClientError::Address { url: interface.url.clone(), source })?;
+        let url = url.map_err(|error| unusable(format!("url must be an absolute URL: {error}")))?;
+        if let Some(bearer) = bearer.as_ref().filter(|bearer| !bearer.may_go_to(&url)) {
+            return Err(ClientError::Elsewhere { card_url: bearer.card_url.clone(), url });
+        }
+        let token = bearer.map(|bearer| bearer.token);
         Ok(Self { tenant: interface.tenant.clone(), card: card.clone(), ..Self::new(url, token) })
     }
 }
@@ -106,14 +109,21 @@ pub enum ClientError {
     /// The card has no interface of ours in version 1.0.
     #[error("the agent's card offers none of {0:?} in version 1.0")]
     NoInterface(Vec<Binding>),
-    /// An address that is none.
-    #[error("the address {url:?} cannot be used")]
-    Address {
-        /// The address.
+    /// The interface that was chosen is none.
+    #[error("the card's interface at {url:?} cannot be used: {problem}")]
+    Interface {
+        /// Its address.
         url: String,
-        /// Why.
-        #[source]
-        source: url::ParseError,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The card would send the token elsewhere.
+    #[error("the card at {card_url} has requests sent to {url}, which is another host or has no TLS: the token is not for there")]
+    Elsewhere {
+        /// Where the card was fetched.
+        card_url: Url,
+        /// Where it sends requests.
+        url: Url,
     },
     /// The HTTP client: no TLS roots on this machine, or a token that is no header.
     #[error("setting up the HTTP client")]
@@ -177,8 +187,8 @@ impl Client {
     /// A client for the first binding of `preferred` that the card offers. Without preferences, the card's own order counts (§8.3).
     ///
     /// # Errors
-    /// If the card offers none of them, or its address cannot be used.
-    pub fn from_card(card: &AgentCard, token: Option<SecretString>, preferred: &[Binding]) -> Result<Self, ClientError> {
+    /// If the card offers none of them, its address cannot be used, or the token is not for there.
+    pub fn from_card(card: &AgentCard, bearer: Option<Bearer>, preferred: &[Binding]) -> Result<Self, ClientError> {
         let of = |binding: Binding| card.interface(binding.as_str()).map(|interface| (binding, interface));
         let chosen = if preferred.is_empty() {
             let place = |interface: &AgentInterface| card.supported_interfaces.iter().position(|other| other == interface);
@@ -188,7 +198,7 @@ impl Client {
         };
         let wanted = if preferred.is_empty() { &Binding::ALL[..] } else { preferred };
         let (binding, interface) = chosen.ok_or_else(|| ClientError::NoInterface(wanted.to_vec()))?;
-        Self::new(binding, Endpoint::of(binding, card, interface, token)?)
+        Self::new(binding, Endpoint::of(binding, card, interface, bearer)?)
     }
 }
 

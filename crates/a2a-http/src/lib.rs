@@ -10,6 +10,6 @@ mod operation;
 pub mod serve;
 pub mod server;
 
-pub use client::{Binding, Client, ClientError, Endpoint, GrpcClient, HttpJsonClient, JsonRpcClient, fetch_card};
+pub use client::{Bearer, Binding, Client, ClientError, Endpoint, GrpcClient, HttpJsonClient, JsonRpcClient, fetch_card};
 pub use serve::serve;
 pub use server::{Authenticate, BearerTokens, CardOptions, Open, Options, bearer, card_route, router};

@@ -13,6 +13,7 @@ mod json;
 mod json_rpc;
 mod path;
 mod refusal;
+mod senders;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -42,8 +43,15 @@ pub const REQUESTS_KIB_MAX: usize = 256 << 10;
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// One message of gRPC that goes out. Answers over JSON have no such bound, since the service bounds what a task holds.
 pub const ANSWER_BYTES_MAX: usize = 64 << 20;
-/// Streams open at once. Each holds a connection or a part of one, and a place in the service's queues.
-pub const STREAMS_MAX: usize = 4_096;
+/// Streams open at once. Each holds a connection or a part of one, and a place in the service's queues. Some agents share a listener,
+/// which takes [`crate::serve::CONNECTIONS_MAX`] connections: streams leave some of them to others.
+pub const STREAMS_MAX: usize = 512;
+/// Operations under way of one sender. A send that waits for its task holds a connection meanwhile.
+pub const SENDER_OPERATIONS_MAX: usize = 256;
+/// Streams open at once of one sender.
+pub const SENDER_STREAMS_MAX: usize = 128;
+/// Memory for requests under way of one sender, in KiB: a quarter of all.
+pub const SENDER_KIB_MAX: usize = REQUESTS_KIB_MAX / 4;
 /// Between two signs of life on a silent stream: proxies cut connections that are silent for 30 s or 60 s.
 pub const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
 
@@ -60,6 +68,12 @@ pub struct Options {
     pub answer_within: Duration,
     /// See [`STREAMS_MAX`].
     pub streams_max: usize,
+    /// See [`SENDER_OPERATIONS_MAX`].
+    pub sender_operations_max: usize,
+    /// See [`SENDER_STREAMS_MAX`].
+    pub sender_streams_max: usize,
+    /// See [`SENDER_KIB_MAX`].
+    pub sender_kib_max: usize,
     /// See [`KEEP_ALIVE_EVERY`].
     pub keep_alive_every: Duration,
     /// Makes the span of a request a child of the one that its W3C `traceparent` names. Without it, every request begins a trace.
@@ -74,6 +88,9 @@ impl Default for Options {
             requests_kib_max: REQUESTS_KIB_MAX,
             answer_within: ANSWER_WITHIN,
             streams_max: STREAMS_MAX,
+            sender_operations_max: SENDER_OPERATIONS_MAX,
+            sender_streams_max: SENDER_STREAMS_MAX,
+            sender_kib_max: SENDER_KIB_MAX,
             keep_alive_every: KEEP_ALIVE_EVERY,
             continue_trace: |_, _| {},
         }

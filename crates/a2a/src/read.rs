@@ -16,10 +16,20 @@ use crate::validate::Validate;
 /// Reads ProtoJSON. What is no JSON is a parse error, what has another shape is invalid params with the field (§3.3.2).
 /// Of two problems, the one that comes first in the bytes is told.
 pub fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, A2aError> {
+    // Only what is wrong is read a second time, to find out where: keeping track of the place costs.
+    if let Some(value) = read_plain(json) {
+        return Ok(value);
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let value = serde_path_to_error::deserialize(Objects(&mut deserializer)).map_err(refusal)?;
     deserializer.end().map_err(|error| parse_error(&error))?;
     Ok(value)
+}
+
+fn read_plain<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let value = T::deserialize(Objects(&mut deserializer)).ok()?;
+    deserializer.end().ok().map(|()| value)
 }
 
 /// Reads ProtoJSON that is parsed already, as `params` of JSON-RPC.

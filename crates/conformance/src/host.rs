@@ -1,7 +1,6 @@
 //! Serves the conformance agent: one engine, every binding.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use a2a::{A2aError, AgentInterface, Caller, ErrorKind};
@@ -11,6 +10,7 @@ use axum::http::HeaderMap;
 use store::Store;
 use tasks::{Engine, ExtendedCard, Limits, Options, PushOptions, StartError, Surroundings, Targets};
 use tokio::net::TcpListener;
+use url::Url;
 
 use crate::agent::{ConformanceAgent, card, extended_card};
 
@@ -25,6 +25,8 @@ pub const ANYBODY: &str = "anybody";
 pub struct Host {
     /// For JSON-RPC, HTTP+JSON and gRPC.
     pub listener: TcpListener,
+    /// Where clients reach the listener, if that is not its own address.
+    pub public_url: Option<Url>,
     /// Where tasks are kept.
     pub store: Store,
     /// For the NATS binding, and the server's address as the card shall say it.
@@ -39,6 +41,9 @@ pub enum HostError {
     /// The listener has no address.
     #[error("asking where the agent listens")]
     Listener(#[from] std::io::Error),
+    /// Clients cannot be told where it listens.
+    #[error("saying where the agent listens")]
+    Address(#[from] url::ParseError),
     /// The engine did not start.
     #[error("starting the task engine")]
     Engine(#[from] StartError),
@@ -55,8 +60,9 @@ pub enum HostError {
 /// # Errors
 /// If it cannot begin, or a part of it ends before.
 pub async fn serve(host: Host, stop: impl Future<Output = ()> + Send) -> Result<(), HostError> {
-    let Host { listener, store, nats, surroundings } = host;
-    let engine = start(store, listener.local_addr()?, nats.as_ref().map(|(_, url)| url.as_str()), surroundings).await?;
+    let Host { listener, public_url, store, nats, surroundings } = host;
+    let url = public_url.map_or_else(|| Ok(format!("http://{}", listener.local_addr()?).parse()?), Ok::<Url, HostError>)?;
+    let engine = start(store, &url, nats.as_ref().map(|(_, url)| url.as_str()), surroundings).await?;
     let service = Arc::new(engine.clone());
     let router = a2a_http::card_route(service.clone(), CardOptions::default()).merge(a2a_http::router(
         service.clone(),
@@ -96,16 +102,12 @@ pub async fn serve(host: Host, stop: impl Future<Output = ()> + Send) -> Result<
 /// Starts the engine, with the card that says where it is reached.
 async fn start(
     store: Store,
-    listens: SocketAddr,
+    url: &Url,
     nats: Option<&str>,
     surroundings: Surroundings,
 ) -> Result<Engine<ConformanceAgent>, StartError> {
-    let url = format!("http://{listens}");
-    // Libraries of gRPC take host and port, and clients hand them what the card says.
-    let http = [(url.clone(), a2a::card::JSON_RPC), (url, a2a::card::HTTP_JSON), (listens.to_string(), a2a::card::GRPC)];
-    let http = http.map(|(url, binding)| AgentInterface::new(url, binding));
     let address = nats.zip(Address::new(TENANT, AGENT).ok()).map(|(server, address)| address.url(server));
-    let card = card(http.into_iter().chain(address.map(|url| AgentInterface::new(url, BINDING))).collect());
+    let card = card(over_http(url).into_iter().chain(address.map(|url| AgentInterface::new(url, BINDING))).collect());
     let extended = extended_card(&card);
     let options = Options {
         agent: AGENT.to_owned(),
@@ -117,6 +119,18 @@ async fn start(
         push: PushOptions { targets: Targets::Anywhere, ..PushOptions::default() },
     };
     Engine::start(store, ConformanceAgent { surroundings }, options).await
+}
+
+/// The bindings of one listener.
+fn over_http(url: &Url) -> [AgentInterface; 3] {
+    let http = url.as_str().trim_end_matches('/');
+    // Libraries of gRPC take host and port, and clients hand them what the card says.
+    let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
+    [
+        AgentInterface::new(http, a2a::card::JSON_RPC),
+        AgentInterface::new(http, a2a::card::HTTP_JSON),
+        AgentInterface::new(format!("{host}:{port}"), a2a::card::GRPC),
+    ]
 }
 
 /// Lets everybody in. A token is the caller's name, so that tests can be several callers; it proves nothing.
@@ -133,5 +147,22 @@ impl Authenticate for Doors {
             ));
         }
         Ok(Caller { tenant: TENANT.to_owned(), sender: sender.to_owned(), ..Caller::default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_card_says_where_clients_come() {
+        for (url, http, grpc) in [
+            ("http://127.0.0.1:9999", "http://127.0.0.1:9999", "127.0.0.1:9999"),
+            ("http://[::1]:9999", "http://[::1]:9999", "[::1]:9999"),
+            ("https://kit.example/", "https://kit.example", "kit.example:443"),
+        ] {
+            let urls = over_http(&url.parse().unwrap()).map(|interface| interface.url);
+            assert_eq!(urls, [http, http, grpc]);
+        }
     }
 }

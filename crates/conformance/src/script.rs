@@ -181,6 +181,45 @@ mod tests {
     }
 
     #[test]
+    fn every_prefix_of_the_kit_is_known() {
+        for prefix in [
+            "tck-complete-task",
+            "tck-artifact-text",
+            "tck-artifact-file",
+            "tck-artifact-file-url",
+            "tck-artifact-data",
+            "tck-message-response",
+            "tck-input-required",
+            "tck-reject-task",
+            "tck-stream-001",
+            "tck-stream-002",
+            "tck-stream-003",
+            "tck-stream-ordering-001",
+            "tck-stream-artifact-text",
+            "tck-stream-artifact-file",
+            "tck-stream-artifact-chunked",
+            "test-resubscribe-message-id",
+            "tck-long-running",
+            "tck-multi-turn",
+            "tck-cancel",
+            "tck-stream-basic",
+            "tck-stream-chunked",
+            "tck-task-failure",
+        ] {
+            assert!(TABLE.iter().any(|(known, _)| *known == prefix), "{prefix}");
+        }
+    }
+
+    #[test]
+    fn there_are_four_seconds_to_subscribe_again() {
+        let Script::Steps(steps) = script("test-resubscribe-message-id", "", false) else { panic!("it is a task") };
+        let [Step::Status(TaskState::Working, _), Step::Wait(wait), Step::Status(TaskState::Completed, _)] = &steps[..] else {
+            panic!("{steps:?}");
+        };
+        assert!(*wait >= Duration::from_secs(4), "{wait:?}");
+    }
+
+    #[test]
     fn a_second_turn_ends_what_the_first_began() {
         assert_eq!(script("tck-multi-turn", "", false), work(&[says(TaskState::InputRequired, "Go on")]));
         assert_eq!(script("tck-multi-turn", "", true), work(&[completed(Some("That was all"))]));

@@ -10,8 +10,9 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
-use url::{Host, Url};
+use url::Url;
 
+use super::bearer::is_here;
 use super::sse::Reader;
 use super::{CONNECT_WITHIN, ClientError, Endpoint};
 
@@ -92,13 +93,7 @@ pub(super) fn http_client(url: &Url) -> reqwest::Result<reqwest::Client> {
         .tcp_keepalive(TCP_KEEP_ALIVE_EVERY)
         .user_agent(concat!("paramedic/", env!("CARGO_PKG_VERSION")));
     // A proxy from the environment is for the outside world, never for this machine.
-    let is_loopback = match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    if is_loopback { builder.no_proxy().build() } else { builder.build() }
+    if is_here(url) { builder.no_proxy().build() } else { builder.build() }
 }
 
 /// The header that shows a token; never printed.

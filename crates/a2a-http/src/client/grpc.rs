@@ -15,8 +15,9 @@ use pb::a2a_service_client::A2aServiceClient;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint as Transport};
 use tonic::{Code, Request, Response, Status, Streaming};
-use url::{Host, ParseError, Url};
+use url::{ParseError, Url};
 
+use super::bearer::is_here;
 use super::exchange::{bearer, invalid, late};
 use super::{CONNECT_WITHIN, ClientError, Endpoint};
 use crate::grpc::{Field, read, status, write};
@@ -89,13 +90,7 @@ pub(super) fn address(url: &str) -> Result<Url, ParseError> {
         return url.parse();
     }
     let secured: Url = format!("https://{url}").parse()?;
-    let is_here = match secured.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    if is_here { format!("http://{url}").parse() } else { Ok(secured) }
+    if is_here(&secured) { format!("http://{url}").parse() } else { Ok(secured) }
 }
 
 /// What came of a call, within the time.

@@ -123,7 +123,7 @@ fn read_answer<T: DeserializeOwned>(answer: &Answer) -> Result<T, A2aError> {
 }
 
 fn read_event(data: &[u8]) -> Result<StreamResponse, A2aError> {
-    serde_json::from_slice(data).or_else(|_| {
+    a2a::read(data).or_else(|_| {
         let value: Value = a2a::read(data).map_err(A2aError::in_response)?;
         let status = value.get("error").map(|error| error.get("code").and_then(Value::as_u64).unwrap_or_default());
         match status.map(|status| u16::try_from(status).unwrap_or_default()) {

@@ -95,9 +95,10 @@ fn read_answer<T: DeserializeOwned>(id: u64, answer: &Answer) -> Result<T, A2aEr
 
 /// Reads one answer. What is as it should be is read in one go; everything else goes to [`a2a::rpc`].
 fn read_result<T: DeserializeOwned>(id: u64, body: &[u8]) -> Result<T, A2aError> {
-    if let Ok(Success { jsonrpc: "2.0", id: answered, result }) = serde_json::from_slice(body)
+    if body.trim_ascii_start().starts_with(b"{")
+        && let Ok(Success { jsonrpc: "2.0", id: answered, result }) = serde_json::from_slice(body)
         && answered == id
-        && let Ok(result) = serde_json::from_str(result.get())
+        && let Ok(result) = a2a::read(result.get().as_bytes())
     {
         return Ok(result);
     }

@@ -27,29 +27,36 @@ pub(super) struct Room {
 impl Room {
     pub(super) fn new(kib_max: usize, bytes_max: usize, within: Duration) -> Self {
         // Room for one at least: nobody would ever come in otherwise.
-        let least = usize::try_from(kib(bytes_max)).unwrap_or(kib_max);
-        Self { kib: Arc::new(Semaphore::new(kib_max.max(least))), bytes_max, within }
+        Self { kib: Arc::new(Semaphore::new(kib_max.max(kib(bytes_max)))), bytes_max, within }
+    }
+
+    /// What the body takes at most, in KiB. One that does not say how large it is counts as the largest until it is there.
+    pub(super) fn most(&self, body: &Body) -> usize {
+        let said = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok());
+        kib(said.unwrap_or(self.bytes_max).min(self.bytes_max))
     }
 
     /// The whole body, and its place in the room, which is to be kept as long as the request is.
     pub(super) async fn read(&self, body: Body) -> Result<(Bytes, OwnedSemaphorePermit), A2aError> {
-        // A body that does not say how large it is counts as the largest until it is there.
-        let said = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok());
-        let most = kib(said.unwrap_or(self.bytes_max).min(self.bytes_max));
+        let most = self.most(&body);
         let full = || A2aError::resource_exhausted("too many requests at once", Some(AGAIN_AFTER));
-        let place = tokio::time::timeout(self.within, self.kib.clone().acquire_many_owned(most)).await;
+        let place = tokio::time::timeout(self.within, self.kib.clone().acquire_many_owned(permits(most))).await;
         let mut place = place.map_err(|_| full())?.map_err(|_| full())?;
         let collected = tokio::time::timeout(self.within, collect(body, self.bytes_max)).await;
         let late = |_| A2aError::invalid_request(format!("the body did not arrive within {} ms", self.within.as_millis()));
         let body = collected.map_err(late)??;
-        let rest = most.saturating_sub(kib(body.len()));
-        drop(place.split(usize::try_from(rest).unwrap_or_default()));
+        drop(place.split(most.saturating_sub(kib(body.len()))));
         Ok((body, place))
     }
 }
 
-fn kib(bytes: usize) -> u32 {
-    u32::try_from(bytes / 1024 + REQUEST_KIB).unwrap_or(u32::MAX)
+/// What a request with a body of so many bytes takes.
+pub(super) const fn kib(bytes: usize) -> usize {
+    bytes / 1024 + REQUEST_KIB
+}
+
+fn permits(kib: usize) -> u32 {
+    u32::try_from(kib).unwrap_or(u32::MAX)
 }
 
 async fn collect(body: Body, bytes_max: usize) -> Result<Bytes, A2aError> {

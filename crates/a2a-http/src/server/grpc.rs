@@ -32,7 +32,8 @@ pub(super) async fn answer<S: A2aService, A: Authenticate>(host: Arc<Host<S, A>>
     let (mut parts, body) = request.into_parts();
     let read = async {
         let admitted = host.admit(host.authenticate(&parts).await?, &parts)?;
-        Ok((admitted, host.room.read(body).await?))
+        let received = host.receive(&admitted.caller, body).await?;
+        Ok((admitted, received))
     };
     let (admitted, (body, _place)) = match read.await {
         Ok(read) => read,

@@ -3,24 +3,22 @@
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use a2a::parameters::{self, EXTENSIONS_PARAMETER, ServiceParameters};
 use a2a::{A2aError, A2aService, AgentCard, Caller, EventStream, Validate as _};
+use axum::body::{Body, Bytes};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Uri};
 use axum::response::Response;
 use futures::StreamExt as _;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::form_urlencoded;
 
 use super::Options;
 use super::auth::Authenticate;
-use super::body::Room;
+use super::body::{Room, kib};
+use super::senders::{Held, STREAM_AGAIN_AFTER, Senders, Shares, What};
 use crate::operation::{Ask as _, Call};
-
-/// Streams end all the time; a few seconds later there may be a place.
-const STREAM_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// One agent, with its doors and limits.
 pub(super) struct Host<S, A> {
@@ -28,8 +26,16 @@ pub(super) struct Host<S, A> {
     doors: A,
     card: AgentCard,
     pub(super) options: Options,
-    pub(super) room: Room,
+    room: Room,
     streams: Arc<Semaphore>,
+    senders: Arc<Senders>,
+}
+
+/// What a request takes until it is answered: an operation of its sender's, and memory.
+pub(super) struct Place {
+    _operation: Held,
+    _share: Held,
+    _room: OwnedSemaphorePermit,
 }
 
 /// A caller who was let in and speaks our version.
@@ -59,13 +65,28 @@ impl<S: A2aService, A: Authenticate> Host<S, A> {
     pub(super) fn new(service: Arc<S>, doors: A, options: Options) -> Self {
         let room = Room::new(options.requests_kib_max, options.body_bytes_max, options.body_within);
         let (card, streams) = (service.card(), Arc::new(Semaphore::new(options.streams_max)));
-        Self { service, doors, card, options, room, streams }
+        let shares = Shares {
+            operations: options.sender_operations_max,
+            streams: options.sender_streams_max,
+            // One of the largest at least, which nobody could send otherwise.
+            kib: options.sender_kib_max.max(kib(options.body_bytes_max)),
+        };
+        Self { service, doors, card, options, room, streams, senders: Arc::new(Senders::new(shares)) }
     }
 
     /// Who calls. Asked first: strangers cost no more than their headers.
     pub(super) async fn authenticate(&self, parts: &Parts) -> Result<Caller, A2aError> {
         let caller = self.doors.authenticate(&parts.headers).await;
         caller.inspect_err(|error| tracing::info!(why = error.message, "a caller was not let in"))
+    }
+
+    /// The whole body of a request of this caller's, and the place that is to be kept until it is answered.
+    pub(super) async fn receive(&self, caller: &Caller, body: Body) -> Result<(Bytes, Place), A2aError> {
+        let operation = self.senders.take(caller, What::Operations, 1)?;
+        let mut share = self.senders.take(caller, What::Kib, self.room.most(&body))?;
+        let (body, room) = self.room.read(body).await?;
+        share.keep(kib(body.len()));
+        Ok((body, Place { _operation: operation, _share: share, _room: room }))
     }
 
     /// Checks version and extensions (§3.6, §4.6).
@@ -93,18 +114,19 @@ impl<S: A2aService, A: Authenticate> Host<S, A> {
         tokio::time::timeout(self.options.answer_within, call).await.map_err(late)?
     }
 
-    /// Has the service do a request that is answered by events. The place is taken before anything is done.
+    /// Has the service do a request that is answered by events. The places are taken before anything is done.
     pub(super) async fn stream<C: Call<Reply = EventStream>>(
         &self,
         caller: &Caller,
         request: C::Request,
     ) -> Result<EventStream, A2aError> {
+        let share = self.senders.take(caller, What::Streams, 1)?;
         let full = |_| A2aError::resource_exhausted("too many streams at once", Some(STREAM_AGAIN_AFTER));
         let place = self.streams.clone().try_acquire_owned().map_err(full)?;
         let events = self.run::<C>(caller, request).await?;
         let events = AssertUnwindSafe(events).catch_unwind().map(move |event| {
-            // The stream owns its place; whoever drops it gives the place back.
-            let _ = &place;
+            // The stream owns its places; whoever drops it gives them back.
+            let _ = (&place, &share);
             event.unwrap_or_else(|_| {
                 tracing::error!("a stream of events panicked");
                 Err(A2aError::internal("something is wrong here; the log says more"))

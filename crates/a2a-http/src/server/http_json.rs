@@ -45,7 +45,7 @@ pub(super) async fn answer<S: A2aService, A: Authenticate>(host: &Host<S, A>, re
         Ok(admitted) => {
             let answered = async {
                 let Target { tenant, route } = resolve(&parts.method, parts.uri.path())?;
-                let (body, _place) = host.room.read(body).await?;
+                let (body, _place) = host.receive(&admitted.caller, body).await?;
                 dispatch(host, &admitted, route, Asked { parts: &parts, tenant, body }).await
             };
             answered.await.map(|response| admitted.sign(response))
@@ -109,7 +109,7 @@ impl Asked<'_> {
     /// The body as the request.
     fn body<T: Ask>(&self) -> Result<T, A2aError> {
         self.check_type()?;
-        self.of_tenant(json::read(&self.body)?)
+        self.of_tenant(a2a::read(&self.body)?)
     }
 
     /// The body, which may be absent, as the request about this task.
@@ -117,7 +117,7 @@ impl Asked<'_> {
         let mut object = Map::new();
         if !self.body.is_empty() {
             self.check_type()?;
-            object = json::read(&self.body)?;
+            object = a2a::read(&self.body)?;
         }
         if object.insert("id".to_owned(), Value::String(id.clone())).is_some_and(|other| other != Value::String(id)) {
             return Err(A2aError::invalid_field("id", "must be absent or the path's"));

@@ -6,15 +6,9 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 /// Set aside for an answer before it is written: most answers.
 const ANSWER_BYTES: usize = 1024;
-
-/// Reads a request. Only bad ones are read a second time, to find out where they are wrong: keeping track of the place costs.
-pub(super) fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, A2aError> {
-    serde_json::from_slice(json).or_else(|_| a2a::read(json))
-}
 
 /// Writes a value. Ours always have a JSON form: their keys are texts.
 pub(super) fn write<T: Serialize>(value: &T) -> Vec<u8> {

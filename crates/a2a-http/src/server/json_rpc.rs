@@ -66,7 +66,8 @@ pub(super) async fn answer<S: A2aService, A: Authenticate>(host: &Host<S, A>, re
     let read = async {
         let caller = host.authenticate(&parts).await?;
         json::check_type(&parts.headers, &[MEDIA_TYPE])?;
-        Ok((caller, host.room.read(body).await?))
+        let received = host.receive(&caller, body).await?;
+        Ok((caller, received))
     };
     let (caller, (body, _place)) = match read.await {
         Ok(read) => read,
@@ -83,7 +84,9 @@ pub(super) async fn answer<S: A2aService, A: Authenticate>(host: &Host<S, A>, re
 }
 
 fn understand(body: &[u8]) -> Result<Understood<'_>, Refusal> {
-    if let Ok(Envelope { jsonrpc: "2.0", id, method, params }) = serde_json::from_slice(body)
+    // Serde would also take the members of an object as a list, in their order.
+    if body.trim_ascii_start().starts_with(b"{")
+        && let Ok(Envelope { jsonrpc: "2.0", id, method, params }) = serde_json::from_slice(body)
         && id.get().starts_with(['"', '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
         && params.get().starts_with('{')
         && let Ok(operation) = method.parse()
@@ -125,7 +128,7 @@ async fn once<C: Call<Reply: Serialize>, S: A2aService, A: Authenticate>(
     caller: &Caller,
     request: &Understood<'_>,
 ) -> Response {
-    let reply = match json::read(request.params.get().as_bytes()) {
+    let reply = match a2a::read(request.params.get().as_bytes()) {
         Ok(params) => host.run::<C>(caller, params).await,
         Err(error) => Err(error),
     };
@@ -140,7 +143,7 @@ async fn stream<C: Call<Reply = EventStream>, S: A2aService, A: Authenticate>(
     caller: &Caller,
     request: &Understood<'_>,
 ) -> Response {
-    let events = match json::read(request.params.get().as_bytes()) {
+    let events = match a2a::read(request.params.get().as_bytes()) {
         Ok(params) => host.stream::<C>(caller, params).await,
         Err(error) => Err(error),
     };
@@ -214,6 +217,7 @@ mod tests {
             (request(json!(true), "2.0", "GetTask"), &nobody, ErrorKind::InvalidRequest),
             (json!({"jsonrpc": "2.0", "method": "GetTask", "params": {}}), &nobody, ErrorKind::InvalidRequest),
             (json!([request(json!(1), "2.0", "GetTask")]), &nobody, ErrorKind::InvalidRequest),
+            (json!(["2.0", 1, "GetTask", {"id": "t"}]), &nobody, ErrorKind::InvalidRequest),
         ] {
             let body = body.to_string();
             let Err(refusal) = understand(body.as_bytes()) else { panic!("{body}") };

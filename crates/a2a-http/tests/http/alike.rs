@@ -34,6 +34,7 @@ pub(crate) fn errors() -> Vec<A2aError> {
         ErrorKind::InvalidParams { violations: vec![violation("message.parts[0].url"), violation("")] },
         ErrorKind::Internal,
         ErrorKind::Unauthenticated,
+        ErrorKind::PermissionDenied,
         ErrorKind::ResourceExhausted { retry_after: Some(Duration::from_millis(1_500)) },
         ErrorKind::ResourceExhausted { retry_after: None },
         ErrorKind::Unavailable,

@@ -1,7 +1,7 @@
 //! The public card: where it is, how it is cached, and how clients choose an interface from it.
 
-use a2a::{A2aService as _, AgentCard, AgentInterface, Caller, ErrorKind};
-use a2a_http::{Binding, CardOptions, Client, ClientError, card_route, fetch_card};
+use a2a::{A2aService as _, AgentCard, AgentInterface, Caller, ErrorKind, Validate as _};
+use a2a_http::{Bearer, Binding, CardOptions, Client, ClientError, card_route, fetch_card};
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
@@ -9,9 +9,18 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tower::ServiceExt as _;
 
-use crate::bed::{bed, exercise};
+use crate::bed::{ANN, Bed, bed, exercise};
 use crate::samples;
 
+/// A card with less in it than ours must have, as others write them.
+const ODD: &str = r#"{
+    "name": "odd", "description": "", "version": "", "capabilities": {}, "defaultInputModes": [], "defaultOutputModes": [], "skills": [],
+    "documentationUrl": "see the wiki",
+    "supportedInterfaces": [
+        {"url": "over there", "protocolBinding": "https://example.org/bindings/pigeon", "protocolVersion": "1.0"},
+        {"url": "https://odd.example", "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}
+    ]
+}"#;
 const PATH: &str = "/.well-known/agent-card.json";
 
 async fn known_as(router: &Router, if_none_match: &str) -> (u16, Vec<String>, usize) {
@@ -58,8 +67,12 @@ async fn cards_are_fetched_from_host_agent_or_file() {
         .route("/empty.json", get(|| async { "{}" }))
         .route("/huge.json", get(|| async { " ".repeat(2 << 20) }))
         .route("/away.json", get(|| async { axum::response::Redirect::temporary("/empty.json") }))
+        .route("/odd.json", get(|| async { ODD }))
         .route("/text.json", get(|| async { "<html>" }));
     let serving = tokio::spawn(a2a_http::serve(listener, other, std::future::pending()));
+    let odd = fetch_card(&format!("http://{address}/odd.json").parse().unwrap()).await.unwrap();
+    assert!(odd.validate().is_err(), "we would not publish it");
+    assert!(Client::from_card(&odd, None, &[]).is_ok());
     let kind = async |path: &str| fetch_card(&format!("http://{address}{path}").parse().unwrap()).await.unwrap_err().kind;
     for path in ["/empty.json", "/huge.json", "/text.json"] {
         assert_eq!(kind(path).await, ErrorKind::InvalidAgentResponse, "{path}");
@@ -69,6 +82,11 @@ async fn cards_are_fetched_from_host_agent_or_file() {
     serving.abort();
     let _ = serving.await;
     assert_eq!(kind("/empty.json").await, ErrorKind::Unavailable);
+}
+
+/// Ann's token, for where the card is.
+fn ann(bed: &Bed) -> Bearer {
+    Bearer::new(ANN.into(), format!("http://{}", bed.address).parse().unwrap())
 }
 
 #[tokio::test]
@@ -86,8 +104,7 @@ async fn a_client_takes_the_interface_that_is_preferred() {
         interface("HTTP+JSON", "1.0"),
         interface("JSONRPC", "1.0"),
     ]);
-    let chosen = |card: &AgentCard, preferred: &[Binding]| match Client::from_card(card, Some(crate::bed::ANN.into()), preferred)
-    {
+    let chosen = |card: &AgentCard, preferred: &[Binding]| match Client::from_card(card, Some(ann(&bed)), preferred) {
         Ok(Client::JsonRpc(_)) => Some(Binding::JsonRpc),
         Ok(Client::HttpJson(_)) => Some(Binding::HttpJson),
         Ok(Client::Grpc(_)) => Some(Binding::Grpc),
@@ -103,13 +120,38 @@ async fn a_client_takes_the_interface_that_is_preferred() {
     assert_eq!(chosen(&old, &[Binding::JsonRpc]), None);
     assert_eq!(chosen(&card(&[]), &[]), None);
 
-    let client = Client::from_card(&all, Some(crate::bed::ANN.into()), &[]).unwrap();
+    let client = Client::from_card(&all, Some(ann(&bed)), &[]).unwrap();
     assert_eq!(client.card(), all);
     assert!(exercise(&client, &Caller::default()).await.iter().all(|(_, end)| end.is_none()));
     assert!(bed.service.seen().iter().all(|seen| seen.request["tenant"] == "acme"));
 
     // Cards of other implementations say of gRPC only where it is.
     let bare = card(&[AgentInterface::new(bed.address.to_string(), "GRPC")]);
-    let client = Client::from_card(&bare, Some(crate::bed::ANN.into()), &[]).unwrap();
+    let client = Client::from_card(&bare, Some(ann(&bed)), &[]).unwrap();
     assert!(exercise(&client, &Caller::default()).await.iter().all(|(_, end)| end.is_none()));
+}
+
+#[tokio::test]
+async fn a_card_does_not_choose_who_gets_the_token() {
+    let bed = bed().await;
+    let away = |url: &str, binding: &str| AgentCard {
+        supported_interfaces: vec![AgentInterface::new(url, binding)],
+        ..samples::card(false)
+    };
+    for (url, binding) in [
+        ("https://elsewhere.example/a2a", "JSONRPC"),
+        ("https://elsewhere.example/a2a", "HTTP+JSON"),
+        ("elsewhere.example:443", "GRPC"),
+    ] {
+        let card = away(url, binding);
+        let refused = Client::from_card(&card, Some(ann(&bed)), &[]);
+        assert!(matches!(refused, Err(ClientError::Elsewhere { .. })), "{url}");
+        let allowed = Bearer { also: vec!["https://elsewhere.example".parse().unwrap()], ..ann(&bed) };
+        assert!(Client::from_card(&card, Some(allowed), &[]).is_ok(), "{url}");
+        assert!(Client::from_card(&card, None, &[]).is_ok(), "{url}: without a token it may be asked");
+    }
+    for url in ["", "over there", &format!("https://x/{}", "x".repeat(3_000))] {
+        let refused = Client::from_card(&away(url, "JSONRPC"), None, &[]);
+        assert!(matches!(refused, Err(ClientError::Interface { .. })), "{url}");
+    }
 }

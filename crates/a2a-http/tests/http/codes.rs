@@ -12,7 +12,7 @@ use crate::bed::{ANN, bed, request};
 use crate::service::Outcome;
 
 /// JSON-RPC's code, HTTP's status, gRPC's status, reason; in the order of the kinds.
-const CODES: [(i32, u16, Code, &str); 18] = [
+const CODES: [(i32, u16, Code, &str); 19] = [
     (-32001, 404, Code::NotFound, "TASK_NOT_FOUND"),
     (-32002, 400, Code::FailedPrecondition, "TASK_NOT_CANCELABLE"),
     (-32003, 400, Code::FailedPrecondition, "PUSH_NOTIFICATION_NOT_SUPPORTED"),
@@ -28,6 +28,7 @@ const CODES: [(i32, u16, Code, &str); 18] = [
     (-32602, 400, Code::InvalidArgument, "INVALID_PARAMS"),
     (-32603, 500, Code::Internal, "INTERNAL"),
     (-32000, 401, Code::Unauthenticated, "UNAUTHENTICATED"),
+    (-32000, 403, Code::PermissionDenied, "PERMISSION_DENIED"),
     (-32000, 429, Code::ResourceExhausted, "RESOURCE_EXHAUSTED"),
     (-32000, 429, Code::ResourceExhausted, "RESOURCE_EXHAUSTED"),
     (-32000, 503, Code::Unavailable, "UNAVAILABLE"),
@@ -43,6 +44,7 @@ async fn every_error_has_the_code_that_the_spec_gives_it() {
     let bed = bed().await;
     let mut grpc = A2aServiceClient::connect(format!("http://{}", bed.address)).await.unwrap();
     let get = json!({"jsonrpc": "2.0", "id": 1, "method": "GetTask", "params": {"id": "t"}}).to_string();
+    assert_eq!(errors().len(), CODES.len());
     for (error, (json_rpc, http, status, name)) in errors().into_iter().zip(CODES) {
         bed.service.set(Outcome::Fails(error.clone()));
         let answered = bed.send(request("POST", "/", &[], get.clone())).await;

@@ -107,6 +107,10 @@ async fn content_types_are_checked_and_answers_fit_what_is_accepted() {
     assert_eq!(refusal(send(&[], "{".to_owned()).await), (400, "PARSE_ERROR".to_owned(), vec![]));
     assert_eq!(refusal(send(&[], "{}".to_owned()).await).2, ["message"]);
     assert_eq!(refusal(send(&[], "[]".to_owned()).await).1, "INVALID_PARAMS");
+    // Fields in their order, without their names.
+    let list = json!(["m", null, null, "ROLE_USER", [{"text": "x"}]]);
+    assert_eq!(refusal(send(&[], json!({"message": list}).to_string()).await).2, ["message"]);
+    assert_eq!(refusal(send(&[], json!([null, message()["message"], null, null]).to_string()).await).1, "INVALID_PARAMS");
 }
 
 #[tokio::test]

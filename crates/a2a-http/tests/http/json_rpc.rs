@@ -39,6 +39,7 @@ async fn envelopes_that_are_none_are_refused() {
         ("7".to_owned(), json!(null), -32600),
         ("[]".to_owned(), json!(null), -32600),
         (format!("[{}]", get(json!(1))), json!(null), -32600),
+        (json!(["2.0", 1, "GetTask", {"id": "t"}]).to_string(), json!(null), -32600),
         (get(json!({})), json!(null), -32600),
         (get(json!([1])), json!(null), -32600),
         (without("id"), json!(null), -32600),
@@ -71,6 +72,7 @@ async fn wrong_parameters_are_named() {
         (with("parts", json!([])), "message.parts"),
         (with("parts", json!([{"text": "a", "url": "b"}])), "message.parts[0]"),
         (with("parts", json!([{"text": 7}])), "message.parts[0].text"),
+        (send(json!(["m", null, null, "ROLE_USER", [{"text": "x"}]])).to_string(), "message"),
         (with("messageId", json!(null)), "message.messageId"),
         (json!({"jsonrpc": "2.0", "id": 1, "method": "SendMessage"}).to_string(), "message"),
     ] {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use a2a::{A2aService as _, Caller, ErrorKind, SendMessageRequest};
-use a2a_http::{Binding, Options};
+use a2a::{A2aError, A2aService as _, Caller, ErrorKind, SendMessageRequest};
+use a2a_http::{Binding, Client, Endpoint, Options};
 use axum::body::Body;
 use futures::stream;
 
-use crate::bed::{SOON, bed_with, request};
+use crate::bed::{Bed, SOON, bed_with, request};
 use crate::samples;
 use crate::service::Outcome;
 
@@ -32,6 +32,51 @@ async fn there_are_only_so_many_streams_and_places_come_back() {
         let again = async { while subscribe().await.is_err() {} };
         tokio::time::timeout(SOON, again).await.unwrap_or_else(|_| panic!("{binding:?}: the place is lost"));
         bed.nothing_is_open().await;
+    }
+}
+
+/// Somebody else, of another tenant.
+fn bob(bed: &Bed, binding: Binding) -> Client {
+    Client::new(binding, Endpoint { token: Some("bobs-token".into()), ..bed.endpoint("/") }).unwrap()
+}
+
+#[tokio::test]
+async fn nobody_takes_the_places_of_others() {
+    let options = Options { sender_streams_max: 1, sender_operations_max: 1, answer_within: SHORT, ..Options::default() };
+    let bed = bed_with(options, false).await;
+    let caller = Caller::default();
+    let is_full = |error: &A2aError| matches!(error.kind, ErrorKind::ResourceExhausted { retry_after: Some(_) });
+    for binding in Binding::ALL {
+        let (ann, bob) = (bed.client(binding), bob(&bed, binding));
+        bed.service.set(Outcome::Stalls);
+        let first = ann.subscribe_to_task(&caller, samples::subscribe()).await.unwrap();
+        let Err(full) = ann.subscribe_to_task(&caller, samples::subscribe()).await else {
+            panic!("{binding:?}: a stream too many")
+        };
+        assert!(is_full(&full), "{binding:?}: {full:?}");
+        assert!(bob.subscribe_to_task(&caller, samples::subscribe()).await.is_ok(), "{binding:?}");
+        assert!(ann.get_task(&caller, samples::get()).await.is_ok(), "{binding:?}: a stream is no operation");
+        drop(first);
+        bed.nothing_is_open().await;
+
+        bed.service.set(Outcome::Hangs);
+        let blocking = ann.send_message(&caller, SendMessageRequest::new(samples::message()));
+        let meanwhile = async {
+            bed.something_is_open().await;
+            (ann.get_task(&caller, samples::get()).await.unwrap_err(), bob.get_task(&caller, samples::get()).await.unwrap_err())
+        };
+        tokio::select! {
+            _ = blocking => panic!("{binding:?}: a blocking send came back"),
+            (refused, late) = meanwhile => {
+                assert!(is_full(&refused), "{binding:?}: {refused:?}");
+                // Bob was let in, to an agent that does not answer.
+                assert_eq!(late.kind, ErrorKind::Unavailable, "{binding:?}");
+            }
+        }
+        bed.nothing_is_open().await;
+        bed.service.set(Outcome::Fine);
+        let again = async { while ann.get_task(&caller, samples::get()).await.is_err() {} };
+        tokio::time::timeout(SOON, again).await.unwrap_or_else(|_| panic!("{binding:?}: the place is lost"));
     }
 }
 

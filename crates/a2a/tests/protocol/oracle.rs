@@ -36,14 +36,14 @@ fn bytes(json: &Value) -> Vec<u8> {
 
 #[test]
 fn no_message_is_missing_and_none_is_invented() {
-    let Some(pool) = pool() else { return };
+    let pool = pool();
     let theirs = messages(&pool);
     assert_eq!(set(theirs.iter().map(MessageDescriptor::name)), set(KINDS.iter().map(|kind| kind.name)));
 }
 
 #[test]
 fn enums_have_the_same_names_and_numbers() {
-    let Some(pool) = pool() else { return };
+    let pool = pool();
     let theirs = |name: &str| -> BTreeSet<(i32, String)> {
         let values = pool.get_enum_by_name(name).unwrap();
         values.values().filter(|value| value.number() != 0).map(|value| (value.number(), value.name().to_owned())).collect()
@@ -57,7 +57,7 @@ fn enums_have_the_same_names_and_numbers() {
 
 #[test]
 fn operations_are_the_service() {
-    let Some(pool) = pool() else { return };
+    let pool = pool();
     let service = pool.get_service_by_name("lf.a2a.v1.A2AService").unwrap();
     let theirs = service.methods().map(|method| (method.name().to_owned(), method.is_server_streaming()));
     assert_eq!(set(theirs), set(Operation::ALL.map(|operation| (operation.to_string(), operation.is_streaming()))));
@@ -65,7 +65,7 @@ fn operations_are_the_service() {
 
 #[test]
 fn fields_have_the_same_names_and_the_same_are_required() {
-    let Some(pool) = pool() else { return };
+    let pool = pool();
     for message in messages(&pool) {
         let schema = (kind(message.name()).schema)().to_value();
         let theirs = message.fields().map(|field| field.json_name().to_owned());
@@ -84,7 +84,7 @@ fn properties(schema: &Value) -> BTreeSet<String> {
 
 #[test]
 fn everything_survives_reading_and_writing() {
-    let Some(pool) = pool() else { return };
+    let pool = pool();
     for message in messages(&pool) {
         for choice in 0..CHOICES {
             let json = maximal(&message, choice);
@@ -100,7 +100,7 @@ fn everything_survives_reading_and_writing() {
 /// ProtoJSON parsers take the proto's own names, numbers of enums, and, as protobuf has it, floats for all numbers in `metadata`.
 #[test]
 fn the_other_spellings_read_alike() {
-    let Some(pool) = pool() else { return };
+    let pool = pool();
     let options = SerializeOptions::new().use_proto_field_name(true).use_enum_numbers(true);
     for message in messages(&pool) {
         for choice in 0..CHOICES {
@@ -115,7 +115,7 @@ fn the_other_spellings_read_alike() {
 
 #[test]
 fn a_minimal_message_is_valid_and_written_with_its_required_fields_only() {
-    let Some(pool) = pool() else { return };
+    let pool = pool();
     for message in messages(&pool) {
         let json = minimal(&message);
         assert_eq!((kind(message.name()).again)(json.clone()), Ok(json.clone()), "{}", message.name());
@@ -125,7 +125,7 @@ fn a_minimal_message_is_valid_and_written_with_its_required_fields_only() {
 
 #[test]
 fn each_required_field_is_missed_by_its_name() {
-    let Some(pool) = pool() else { return };
+    let pool = pool();
     for message in messages(&pool) {
         let json = minimal(&message);
         for name in required(&message) {
@@ -141,7 +141,7 @@ fn each_required_field_is_missed_by_its_name() {
 /// be empty.
 #[test]
 fn each_required_field_is_written_empty_but_not_valid_so() {
-    let Some(pool) = pool() else { return };
+    let pool = pool();
     for message in messages(&pool) {
         for field in message.fields().filter(is_required) {
             let name = field.json_name();
@@ -167,7 +167,7 @@ fn each_required_field_is_written_empty_but_not_valid_so() {
 
 #[test]
 fn null_and_unknown_fields_are_ignored() {
-    let Some(pool) = pool() else { return };
+    let pool = pool();
     for message in messages(&pool) {
         let minimal = minimal(&message);
         for field in message.fields().filter(|field| !is_required(field) && minimal.get(field.json_name()).is_none()) {
@@ -185,7 +185,7 @@ fn null_and_unknown_fields_are_ignored() {
 
 #[test]
 fn two_members_of_a_oneof_are_refused_and_so_is_none() {
-    let Some(pool) = pool() else { return };
+    let pool = pool();
     for message in messages(&pool) {
         for oneof in message.oneofs().filter(|oneof| !oneof.is_synthetic()) {
             let mut both = maximal(&message, 0);

@@ -1,5 +1,5 @@
-//! The normative proto, read by reflection. It is not part of this repository; it is found where cargo keeps the sources of a crate that
-//! carries it, or where `A2A_PROTO` points.
+//! The normative proto, read by reflection. It is not part of this repository; it is found where cargo keeps the sources of the locked
+//! version of a2a-pb, which carries it, or where `A2A_PROTO` points.
 
 use std::path::{Path, PathBuf};
 
@@ -10,26 +10,40 @@ const PACKAGE: &str = "lf.a2a.v1";
 /// `google.api.FieldBehavior`.
 const REQUIRED: i32 = 2;
 
-/// The proto, if it is at hand.
-pub(crate) fn pool() -> Option<DescriptorPool> {
-    let Some(path) = find() else {
-        eprintln!("skipped: no a2a.proto at hand; `cargo fetch` a crate that has it, or set A2A_PROTO");
-        return None;
-    };
+/// The proto. Another crate of ours depends on the one that carries it, so whoever builds all has it.
+pub(crate) fn pool() -> DescriptorPool {
+    let path =
+        find().unwrap_or_else(|why| panic!("no a2a.proto at hand: {why}; run `cargo fetch`, or set A2A_PROTO to its path"));
     let mut compiler = protox::Compiler::new([path.parent().unwrap()]).unwrap();
     compiler.include_imports(true).open_file(path.file_name().unwrap()).unwrap();
-    Some(compiler.descriptor_pool())
+    compiler.descriptor_pool()
 }
 
-fn find() -> Option<PathBuf> {
+fn find() -> Result<PathBuf, String> {
     if let Some(path) = std::env::var_os("A2A_PROTO") {
-        return Some(path.into());
+        return Ok(path.into());
     }
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cargo")))?;
-    let crates = folders(&home.join("registry/src")).into_iter().flat_map(|registry| folders(&registry));
-    let is_carrier = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("a2a-pb-"));
-    crates.filter(is_carrier).map(|path| path.join("proto/a2a.proto")).filter(|path| path.exists()).max()
+    let home = home
+        .or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cargo")))
+        .ok_or("neither CARGO_HOME nor HOME is set")?;
+    let carrier =
+        format!("a2a-pb-{}", locked(include_str!("../../../../Cargo.lock"), "a2a-pb").ok_or("Cargo.lock has no a2a-pb")?);
+    let sources = home.join("registry/src");
+    let mut found = folders(&sources).into_iter().map(|registry| registry.join(&carrier).join("proto/a2a.proto"));
+    found.find(|path| path.exists()).ok_or_else(|| format!("{} has no {carrier}", sources.display()))
+}
+
+/// The version of a crate that the lock file names.
+fn locked<'a>(lock: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
+    rest.split('"').next()
+}
+
+#[test]
+fn the_version_is_the_locked_one() {
+    let lock = "[[package]]\nname = \"a\"\nversion = \"0.3.2\"\n\n[[package]]\nname = \"a-b\"\nversion = \"0.3.11\"\n";
+    assert_eq!([locked(lock, "a"), locked(lock, "a-b"), locked(lock, "b")], [Some("0.3.2"), Some("0.3.11"), None]);
 }
 
 fn folders(path: &Path) -> Vec<PathBuf> {

@@ -40,6 +40,7 @@ pub(crate) async fn bed() -> Bed {
     let client = async_nats::connect(nats.url()).await.unwrap();
     let host = Host {
         listener,
+        public_url: None,
         store: Store::connect(&store).await.unwrap(),
         nats: Some((client, nats.url())),
         surroundings: Surroundings { now: clock::now, random: clock::random },

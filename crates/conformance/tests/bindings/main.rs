@@ -1,4 +1,4 @@
-//! One suite of behaviours over every binding: the engine itself, JSON-RPC, HTTP+JSON, gRPC and NATS must show the same.
+//! One suite of behaviours over every binding: JSON-RPC, HTTP+JSON, gRPC and NATS must show the same of one engine.
 
 #[cfg(test)]
 mod bed;

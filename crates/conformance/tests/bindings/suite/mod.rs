@@ -66,6 +66,7 @@ pub(crate) fn behaviours<S: A2aService>() -> Vec<(&'static str, Behaviour<S>)> {
         streams::an_artifact_in_pieces,
         streams::a_message_alone_is_a_whole_stream,
         streams::all_subscribers_hear_the_same,
+        streams::a_stream_is_taken_up_again,
         listing::pages_of_a_context,
         listing::filters,
         push::configurations_come_and_go,

@@ -1,6 +1,6 @@
 //! What is told meanwhile.
 
-use a2a::{A2aService, PartContent, StreamResponse, SubscribeToTaskRequest, TaskState};
+use a2a::{A2aService, PartContent, SendMessageRequest, StreamResponse, SubscribeToTaskRequest, TaskState};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 
@@ -63,4 +63,17 @@ pub(crate) async fn all_subscribers_hear_the_same<S: A2aService>(side: &Side<S>)
     assert!(heard.iter().all(|events| *events == heard[0]), "{heard:?}");
     assert_eq!(story(&heard[0]).last().map(String::as_str), Some("status TASK_STATE_COMPLETED"));
     seen(&heard[0])
+}
+
+pub(crate) async fn a_stream_is_taken_up_again<S: A2aService>(side: &Side<S>) -> Value {
+    let request = SendMessageRequest::new(side.message("test-resubscribe-message-id"));
+    let mut stream = side.agent.send_streaming_message(&side.caller, request).await.unwrap();
+    let before = [stream.next().await.unwrap().unwrap(), stream.next().await.unwrap().unwrap()];
+    assert_eq!(story(&before), ["task TASK_STATE_SUBMITTED", "status TASK_STATE_WORKING"]);
+    let StreamResponse::Task(begun) = &before[0] else { panic!("the task comes first: {before:?}") };
+    drop(stream);
+    let request = SubscribeToTaskRequest { tenant: None, id: begun.id.clone() };
+    let after = all(side.agent.subscribe_to_task(&side.caller, request).await.unwrap()).await;
+    assert_eq!(story(&after), ["task TASK_STATE_WORKING", "status TASK_STATE_COMPLETED"]);
+    json!([seen(&before), seen(&after)])
 }
