@@ -70,6 +70,8 @@ pub(crate) struct Start {
 struct Running {
     number: u64,
     errand: Errand,
+    /// The task came to rest since the call began: its message was worked on. The task may have rested before, for another message.
+    has_rested: bool,
 }
 
 /// A change and its number, from 1.
@@ -297,6 +299,9 @@ impl Case {
             return Ok(Reported::Full);
         }
         self.take_event(&event, text.len(), limits)?;
+        if let (StreamResponse::StatusUpdate(update), Some(running)) = (&*event, &mut self.running) {
+            running.has_rested = rests(update.status.state);
+        }
         self.push(Change::Event { event, text, by });
         Ok(Reported::Taken)
     }
@@ -369,7 +374,7 @@ impl Case {
         let message = self.task.history.iter().rev().find(|message| message.message_id == errand.message_id).cloned();
         let message = message.unwrap_or_else(|| Message::new(&errand.message_id, Role::User, vec![]));
         self.calls += 1;
-        self.running = Some(Running { number: self.calls, errand: errand.clone() });
+        self.running = Some(Running { number: self.calls, errand: errand.clone(), has_rested: false });
         Some(Start { number: self.calls, attempt: self.attempt, errand, message, task: Arc::clone(&self.task) })
     }
 
@@ -385,28 +390,33 @@ impl Case {
     /// A call of the executor was broken off: its message is still to be worked on, by whoever comes next.
     pub(crate) fn break_off(&mut self, number: u64) {
         let Some(running) = self.running.take_if(|running| running.number == number) else { return };
-        if number > self.lost && !rests(self.state()) {
+        if number > self.lost && !running.has_rested && !self.state().is_terminal() {
             self.queue.push_front(running.errand);
         }
     }
 
-    /// The message of the call that is under way and counts.
-    fn current(&self) -> Option<&Errand> {
-        self.running.as_ref().filter(|running| running.number > self.lost).map(|running| &running.errand)
+    /// Whether the task has ended, or came to rest in the call that is under way.
+    pub(crate) fn has_rested(&self) -> bool {
+        self.state().is_terminal() || self.running.as_ref().is_some_and(|running| running.has_rested)
+    }
+
+    /// The call that is under way, if it counts.
+    fn current(&self) -> Option<&Running> {
+        self.running.as_ref().filter(|running| running.number > self.lost)
     }
 
     /// The call of the executor that should stop, if one should: the task has ended, another process works on it, or the next message
-    /// waits while the task is at rest.
+    /// waits since this one has brought the task to rest.
     pub(crate) fn halted(&self) -> Option<u64> {
         let running = self.running.as_ref()?;
-        let gives_way = rests(self.state()) && !self.queue.is_empty();
+        let gives_way = running.has_rested && !self.queue.is_empty();
         (self.state().is_terminal() || running.number <= self.lost || gives_way).then_some(running.number)
     }
 
-    /// Messages that are to be worked on. A message whose task rests was worked on, though its call may still be under way.
+    /// Messages that are to be worked on. One that has brought the task to rest was, though its call may still be under way.
     fn owed(&self) -> impl Iterator<Item = &Errand> {
         let state = self.state();
-        let current = self.current().filter(|_| !rests(state));
+        let current = self.current().filter(|running| !running.has_rested).map(|running| &running.errand);
         current.into_iter().chain(&self.queue).filter(move |_| !state.is_terminal())
     }
 }

@@ -36,7 +36,7 @@ pub enum Admission {
 /// What an agent does with work.
 pub trait Executor: Send + Sync + 'static {
     /// Works on a message. Called after the message was committed; again, with a higher `attempt`, if the process died before the task
-    /// ended or waited for somebody: at least once.
+    /// ended or waited for somebody since the call began: at least once.
     ///
     /// At most one call per task is under way. A further message waits for its turn; if the task waits for somebody meanwhile, the
     /// call before is asked to stop ([`Updates::stopped`]).
