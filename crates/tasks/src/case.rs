@@ -15,7 +15,7 @@ use store::a2a::{Birth, MessageKey, NewPush};
 
 use crate::change;
 use crate::limits::Limits;
-use crate::message::Errand;
+use crate::message::{self, Errand};
 
 pub(crate) use draft::{Committed, Draft, Standing, Taken};
 pub(crate) use recover::{Answer, Found, Loaded, Recovered, load};
@@ -26,7 +26,7 @@ pub(crate) enum Change {
     /// It came in with the message that makes the task.
     Begin { ticket: u64, key: MessageKey },
     /// One more message of the client.
-    Message { ticket: u64, key: MessageKey, message: Message, errand: Errand },
+    Message { ticket: u64, key: MessageKey, message: Message, bytes: usize, errand: Errand },
     /// Something that streams are told, and the same as JSON.
     Event { event: Arc<StreamResponse>, text: String, by: Reporter },
     /// A fact in the task's metadata.
@@ -89,12 +89,34 @@ pub(crate) enum Reported {
     Full,
 }
 
+/// A task that is to begin with a message.
+#[derive(Debug)]
+pub(crate) struct Beginning {
+    pub(crate) task: Task,
+    /// Bytes of the message as JSON.
+    pub(crate) bytes: usize,
+    pub(crate) birth: Birth,
+    pub(crate) push: Option<NewPush>,
+    pub(crate) key: MessageKey,
+    pub(crate) errand: Errand,
+}
+
+/// A message that is to go on with a task.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    pub(crate) key: MessageKey,
+    pub(crate) message: Message,
+    /// Its bytes as JSON.
+    pub(crate) bytes: usize,
+    pub(crate) errand: Errand,
+}
+
 /// What came of a message.
 #[derive(Debug)]
 pub(crate) enum Offered {
     Taken,
     /// Another message is on its way; try again after the next write.
-    Busy(Message, Errand),
+    Busy(Offer),
     /// Refused, unless it was taken before.
     Refused(A2aError),
 }
@@ -138,8 +160,10 @@ pub(crate) struct Case {
 
 impl Case {
     /// A task that begins. It waits to be written.
-    pub(crate) fn begin(us: Arc<str>, task: Task, birth: Birth, push: Option<NewPush>, errand: Errand, key: MessageKey) -> Self {
+    pub(crate) fn begin(us: Arc<str>, beginning: Beginning) -> Self {
+        let Beginning { task, bytes, birth, push, key, errand } = beginning;
         let mut case = Self::bare(us, Arc::new(task));
+        case.bytes = bytes;
         case.pushes = i32::from(push.is_some());
         case.birth = Some((birth, push));
         case.hold();
@@ -245,28 +269,31 @@ impl Case {
     }
 
     /// Takes one more message of the client.
-    pub(crate) fn offer(&mut self, ticket: u64, key: MessageKey, message: Message, errand: Errand, limits: &Limits) -> Offered {
+    pub(crate) fn offer(&mut self, ticket: u64, offer: Offer, limits: &Limits) -> Offered {
         if self.state().is_terminal() {
             return Offered::Refused(change::ended());
         }
         let is_message = |n: &Pending| matches!(n.change, Change::Message { .. } | Change::Begin { .. });
         if self.all().any(is_message) {
-            return Offered::Busy(message, errand);
+            return Offered::Busy(offer);
         }
-        if let Err(refusal) = self.take_message(&message, &errand, limits) {
+        let Offer { key, message, bytes, errand } = offer;
+        if let Err(refusal) = self.take_message(&message, bytes, &errand, limits) {
             return Offered::Refused(refusal);
         }
-        self.push(Change::Message { ticket, key, message, errand });
+        self.push(Change::Message { ticket, key, message, bytes, errand });
         Offered::Taken
     }
 
-    fn take_message(&mut self, message: &Message, errand: &Errand, limits: &Limits) -> Result<(), A2aError> {
+    fn take_message(&mut self, message: &Message, bytes: usize, errand: &Errand, limits: &Limits) -> Result<(), A2aError> {
         if self.state().is_terminal() {
             return Err(change::ended());
         }
         if self.queue.len() >= limits.messages_waiting_max {
             return Err(change::too_much("too many messages of the task wait"));
         }
+        message::check_bytes(bytes, self.bytes, limits)?;
+        self.bytes += bytes;
         let task = Arc::make_mut(&mut self.task);
         // What the agent asked comes before what it is answered.
         task.history.extend(task.status.message.take());

@@ -24,7 +24,7 @@ pub struct Limits {
     pub lease: Duration,
     /// How often a process says that it is alive, looks for dead ones, and looks what others did to tasks that it watches.
     pub look_every: Duration,
-    /// Bytes of one task as JSON: it is read, written and sent as a whole. Below what the store takes (16 MiB).
+    /// Bytes of one task as JSON, messages and all: it is read, written and sent as a whole. Below what the store takes (16 MiB).
     pub task_bytes_max: usize,
     /// Artifacts of one task.
     pub artifacts_max: usize,

@@ -8,10 +8,10 @@ use store::a2a::{Birth, MessageKey, NewPush, PutPush, TaskKey};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use crate::case::{Answer, Case};
+use crate::case::{Answer, Beginning, Case, Offer};
 use crate::core::{fault, stops};
 use crate::engine::Inner;
-use crate::live::{Live, Offer, Offering};
+use crate::live::{Live, Offering};
 use crate::media;
 use crate::message::{self, Before, Errand};
 use crate::push;
@@ -37,6 +37,8 @@ struct Sending<'a, E> {
     engine: &'a Arc<Inner<E>>,
     caller: &'a Caller,
     digest: [u8; 32],
+    /// Bytes of the message as JSON.
+    bytes: usize,
     /// When it must be stored.
     deadline: Instant,
 }
@@ -53,7 +55,9 @@ pub(crate) async fn send<E: Executor>(
     message::check(caller, &request.message)?;
     media::check(&engine.card, &request.message)?;
     let deadline = Instant::now() + engine.core.limits.accept_max;
-    let sending = Sending { engine, caller, digest: message::digest(&request.message)?, deadline };
+    let (digest, bytes) = message::digest(&request.message)?;
+    message::check_bytes(bytes, 0, &engine.core.limits)?;
+    let sending = Sending { engine, caller, digest, bytes, deadline };
     match request.message.task_id.clone() {
         None => sending.begin(request).await,
         // Boxed, because it is the rarer one: callers hold room for the largest.
@@ -80,7 +84,8 @@ impl<E: Executor> Sending<'_, E> {
         let task = message::begin(request.message, &id, &context_id, core.surroundings.now());
         let owner = Arc::clone(&message_key.sender);
         let birth = Birth { owner: Arc::clone(&owner), context_id: context_id.into() };
-        let case = Case::begin(Arc::clone(&core.us), task, birth, push, errand, message_key);
+        let beginning = Beginning { task, bytes: self.bytes, birth, push, key: message_key, errand };
+        let case = Case::begin(Arc::clone(&core.us), beginning);
         let key = Arc::new(TaskKey { tenant: self.caller.tenant.clone(), id });
         let (live, answer) = Live::begin(Arc::clone(core), key, case, owner, permit);
         let live = core.registry.add(live);
@@ -118,7 +123,7 @@ impl<E: Executor> Sending<'_, E> {
         let errand = Errand::new(self.caller, &mut request);
         let mut message = request.message;
         message::place(&mut message, &key.id, &live.context_id);
-        let offer = Offer { key: message_key.clone(), message, errand };
+        let offer = Offer { key: message_key.clone(), message, bytes: self.bytes, errand };
         let refused = match self.offer(&live, offer).await? {
             Answer::Taken(taken) => return Ok(Sent::Task { live, task: taken.task, seq: taken.seq }),
             Answer::Known(record) => return self.again(message::again(record, &self.digest)?).await,

@@ -184,7 +184,7 @@ impl Case {
             let decided = match &change {
                 // The task is there: so its first write went through, and this change with it.
                 Change::Begin { .. } => continue,
-                Change::Message { message, errand, .. } => self.take_message(message, errand, limits),
+                Change::Message { message, bytes, errand, .. } => self.take_message(message, *bytes, errand, limits),
                 Change::Event { event, text, by } => {
                     self.check_turn(*by).and_then(|()| self.take_event(event, text.len(), limits))
                 }

@@ -12,6 +12,10 @@ fn said(id: &str) -> Message {
     Message::new(id, Role::User, vec![Part::text(id)])
 }
 
+fn text_bytes(message: &Message) -> usize {
+    serde_json::to_string(message).expect("JSON").len()
+}
+
 fn message_key(id: &str) -> MessageKey {
     MessageKey { sender: "ada".into(), message_id: id.to_owned(), digest: [1; 32] }
 }
@@ -32,7 +36,8 @@ fn limits() -> Limits {
 fn begun() -> Case {
     let task = message::begin(said("m1"), "t", "c", chrono::DateTime::default());
     let birth = Birth { owner: "ada".into(), context_id: "c".into() };
-    Case::begin("us".into(), task, birth, None, errand("m1"), message_key("m1"))
+    let (bytes, key) = (text_bytes(&said("m1")), message_key("m1"));
+    Case::begin("us".into(), Beginning { task, bytes, birth, push: None, key, errand: errand("m1") })
 }
 
 fn status(state: TaskState) -> StreamResponse {
@@ -59,7 +64,13 @@ impl Case {
     }
 
     fn offered(&mut self, id: &str) -> Offered {
-        self.offer(7, message_key(id), said(id), errand(id), &limits())
+        self.offered_within(id, &limits())
+    }
+
+    fn offered_within(&mut self, id: &str, limits: &Limits) -> Offered {
+        let message = said(id);
+        let bytes = text_bytes(&message);
+        self.offer(7, Offer { key: message_key(id), message, bytes, errand: errand(id) }, limits)
     }
 }
 
@@ -214,6 +225,20 @@ fn a_limit_stops_everything_but_the_end() {
     }
     assert_eq!(tell(status(TaskState::Working)), full);
     assert_eq!(tell(status(TaskState::Failed)), Ok(Reported::Taken));
+}
+
+#[test]
+fn a_message_counts_like_everything_else_in_its_task() {
+    let (mut case, row, by) = working();
+    case.tell(artifact(&"x".repeat(500), false), by).expect("an update");
+    let row = store(&mut case, Some(&row));
+    let before = case.bytes;
+    let limits = Limits { task_bytes_max: before + text_bytes(&said("m2")), ..limits() };
+    assert!(matches!(case.offered_within("m2", &limits), Offered::Taken));
+    store(&mut case, Some(&row));
+    let Offered::Refused(error) = case.offered_within("m3", &limits) else { panic!("it does not fit") };
+    let ErrorKind::InvalidParams { violations } = error.kind else { panic!("{error:?}") };
+    assert_eq!((violations[0].field.as_str(), case.task().history.len(), case.is_still()), ("message", 2, true));
 }
 
 #[test]

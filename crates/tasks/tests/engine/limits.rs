@@ -80,9 +80,33 @@ async fn work_that_makes_too_much_fails() {
     let task = send(&engine, request("pieces 50")).await.unwrap();
     assert_eq!((task.status.state, task.artifacts[0].parts.len()), (TaskState::Failed, 19));
     let engine = bed.engine_limited(|limits| limits.task_bytes_max = 2_000).await;
+    // The message fits, and the same again as an artifact does not.
     let mut large = request("echo");
-    large.message.parts.push(Part::text("x".repeat(3_000)));
+    large.message.parts.push(Part::text("x".repeat(1_200)));
     assert_eq!(send(&engine, large).await.unwrap().status.state, TaskState::Failed);
+}
+
+#[tokio::test]
+async fn a_message_must_fit_into_its_task() {
+    let bed = bed().await;
+    let engine = bed.engine_limited(|limits| limits.task_bytes_max = 3_000).await;
+    let asked = send(&engine, request("ask")).await.unwrap();
+    let half = "x".repeat(1_200);
+    let mut answer = to(&asked, "ask");
+    answer.message.parts.push(Part::text(&half));
+    let asked = send(&engine, answer).await.unwrap();
+    let mut too_much = to(&asked, "ask");
+    too_much.message.parts.push(Part::text(&half));
+    let mut alone = request("ask");
+    alone.message.parts.push(Part::text("x".repeat(3_000)));
+    for request in [too_much, alone] {
+        let error = send(&engine, request).await.unwrap_err();
+        let ErrorKind::InvalidParams { violations } = error.kind else { panic!("{error:?}") };
+        assert_eq!(violations[0].field, "message");
+    }
+    assert_eq!(get(&engine, &asked.id).await, asked, "nothing of it is stored");
+    let messages: i64 = sqlx::query_scalar("select count(*) from gateway.a2a_message").fetch_one(&mut bed.admin().await).await.unwrap();
+    assert_eq!(messages, 2);
 }
 
 #[tokio::test]
