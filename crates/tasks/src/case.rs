@@ -243,6 +243,11 @@ impl Case {
         self.task.status.state
     }
 
+    /// About how many bytes would be written now.
+    pub(crate) fn unwritten_bytes(&self) -> usize {
+        self.waiting_bytes + if self.needs_document() { self.bytes } else { 0 }
+    }
+
     /// Whether anything waits to be written, and nothing is on its way.
     pub(crate) fn is_ready(&self) -> bool {
         self.is_idle() && !self.waiting.is_empty()

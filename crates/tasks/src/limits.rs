@@ -86,6 +86,8 @@ impl Default for Limits {
 
 /// Tasks written in one transaction: more would make the first ones wait for the last ones.
 pub(crate) const BATCH_MAX: usize = 256;
+/// Bytes after which a batch ends, be it of one task: a statement with many large tasks would take longer than the store lets it.
+pub(crate) const BATCH_BYTES_MAX: usize = 16 << 20;
 /// One batch is prepared while the other is under way; two cores commit no faster with more.
 pub(crate) const WRITERS: usize = 2;
 /// Ids are parts of index entries, of which Postgres takes 2704 bytes: the longest has four, and the time.

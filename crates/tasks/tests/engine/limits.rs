@@ -2,6 +2,8 @@
 
 use a2a::{A2aError, A2aService as _, ErrorKind, Part, SubscribeToTaskRequest, TaskState};
 
+use futures::future::join_all;
+
 use crate::bed::{at_once, bed, caller, get, named, request, send, to, until};
 
 fn is_full(error: &A2aError) -> bool {
@@ -107,6 +109,48 @@ async fn a_message_must_fit_into_its_task() {
     assert_eq!(get(&engine, &asked.id).await, asked, "nothing of it is stored");
     let messages: i64 = sqlx::query_scalar("select count(*) from gateway.a2a_message").fetch_one(&mut bed.admin().await).await.unwrap();
     assert_eq!(messages, 2);
+}
+
+#[tokio::test]
+async fn large_tasks_share_no_statement_that_is_too_large() {
+    let bed = bed().await;
+    let engine = bed.engine().await;
+    let large = (0..30).map(|_| {
+        let mut request = at_once(request("gate"));
+        request.message.parts.push(Part::text("x".repeat(2 << 20)));
+        send(&engine, request)
+    });
+    for sent in join_all(large).await {
+        sent.unwrap();
+    }
+    // A message is written once, by the statement that makes its task.
+    let most: i64 = sqlx::query_scalar("select max(n) from (select count(*) as n from gateway.a2a_message group by xmin::text) as writes")
+        .fetch_one(&mut bed.admin().await)
+        .await
+        .unwrap();
+    assert!(most <= 8, "{most} tasks of 2 MiB in one statement");
+}
+
+/// Stands for a machine on which more than one task at once takes longer than a statement may.
+const SLOW: &str = "
+    create function gateway.slow() returns trigger language plpgsql as $$
+    begin
+        if (select count(*) from written) > 1 then
+            raise exception 'canceling statement due to statement timeout' using errcode = 'query_canceled';
+        end if;
+        return null;
+    end $$;
+    create trigger slow after insert on gateway.a2a_task referencing new table as written
+    for each statement execute function gateway.slow();";
+
+#[tokio::test]
+async fn what_takes_too_long_together_is_written_one_by_one() {
+    let bed = bed().await;
+    sqlx::raw_sql(SLOW).execute(&mut bed.admin().await).await.unwrap();
+    let engine = bed.engine().await;
+    for task in join_all((0..20).map(|_| send(&engine, request("echo")))).await {
+        assert_eq!(task.unwrap().status.state, TaskState::Completed);
+    }
 }
 
 #[tokio::test]
