@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use a2a::{A2aError, AgentCard, Caller, Task, TaskPushNotificationConfig};
-use store::a2a::{NewPush, TaskKey};
+use store::a2a::{NewPush, PutPush, Putting, TaskKey};
 use store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::case::Loaded;
-use crate::core::{Core, chain};
+use crate::core::{Core, chain, fault};
 use crate::limits::{ID_BYTES_MAX, Limits, WRITERS};
 use crate::live::Live;
 use crate::push::{Poster, PushOptions};
@@ -211,6 +211,27 @@ impl<E: Executor> Inner<E> {
         }
         let config = serde_json::to_string(config).map_err(|_| A2aError::internal("the configuration cannot be written"))?;
         Ok(NewPush { id, config })
+    }
+
+    /// Stores a configuration of a task that is there. Events after number `after` are posted; without it, those from now on.
+    pub(crate) async fn put_push(
+        &self,
+        caller: &Caller,
+        key: &TaskKey,
+        push: &NewPush,
+        after: Option<i64>,
+    ) -> Result<(), A2aError> {
+        let core = &self.core;
+        let putting = Putting { limit: core.limits.pushes_per_task_max, after, now: core.surroundings.now() };
+        let put = core.store.put_push(&core.agent, key, &caller.sender, push, putting).await;
+        match put.map_err(|error| fault(&error))? {
+            PutPush::Done => {
+                core.posts.notify_one();
+                Ok(())
+            }
+            PutPush::Missing => Err(A2aError::task_not_found(&key.id)),
+            PutPush::Full => Err(push::too_many()),
+        }
     }
 }
 

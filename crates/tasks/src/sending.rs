@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use a2a::{A2aError, Caller, Message, SendMessageRequest, Task};
-use store::a2a::{Birth, MessageKey, NewPush, PutPush, TaskKey};
+use a2a::{A2aError, Caller, ErrorKind, Message, SendMessageRequest, Task};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use store::a2a::{Birth, MessageKey, NewPush, TaskKey};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
@@ -99,7 +101,6 @@ impl<E: Executor> Sending<'_, E> {
 
     /// A message to a task that is there.
     async fn go_on(self, id: String, mut request: SendMessageRequest) -> Result<Sent, A2aError> {
-        let core = &self.engine.core;
         let message_key = self.key(&request.message);
         let key = TaskKey { tenant: self.caller.tenant.clone(), id };
         let live = self.engine.visible(self.caller, &key).await?;
@@ -113,23 +114,38 @@ impl<E: Executor> Sending<'_, E> {
             return self.reply(&request.message, reply).await;
         }
         drop(task);
-        if let Some(push) = self.push(&mut request, &key.id)? {
-            let limit = core.limits.pushes_per_task_max;
-            let put = core.store.put_push(&core.agent, &key, &self.caller.sender, &push, limit).await;
-            if put.map_err(|error| fault(&error))? == PutPush::Full {
-                return Err(push::too_many());
-            }
+        let push = self.push(&mut request, &key.id)?;
+        if let Some(push) = &push {
+            // A message is refused before it is taken, and a copy of one that was taken is not.
+            self.check_room(&key, push, &message_key).await?;
         }
         let errand = Errand::new(self.caller, &mut request);
         let mut message = request.message;
         message::place(&mut message, &key.id, &live.context_id);
         let offer = Offer { key: message_key.clone(), message, bytes: self.bytes, errand };
-        let refused = match self.offer(&live, offer).await? {
-            Answer::Taken(taken) => return Ok(Sent::Task { live, task: taken.task, seq: taken.seq }),
-            Answer::Known(record) => return self.again(message::again(record, &self.digest)?).await,
-            Answer::Refused(error) => error,
+        let (sent, after) = match self.offer(&live, offer).await? {
+            Answer::Taken(taken) => (Sent::Task { live, task: taken.task, seq: taken.seq }, Some(taken.seq)),
+            Answer::Known(record) => (self.again(message::again(record, &self.digest)?).await?, None),
+            Answer::Refused(refused) => (self.known(&message_key).await?.ok_or(refused)?, None),
         };
-        self.known(&message_key).await?.ok_or(refused)
+        if let (Some(push), Sent::Task { .. }) = (push, &sent) {
+            // Of a copy too: the process may have died after the message was taken. But a copy is not refused.
+            match self.engine.put_push(self.caller, &key, &push, after).await {
+                Err(error) if after.is_none() && matches!(error.kind, ErrorKind::ResourceExhausted { .. }) => {}
+                put => put?,
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Refuses a configuration for which the task has no room, unless the message was taken before.
+    async fn check_room(&self, key: &TaskKey, push: &NewPush, message_key: &MessageKey) -> Result<(), A2aError> {
+        let core = &self.engine.core;
+        let configs = core.store.pushes(&core.agent, key, &self.caller.sender, None).await.map_err(|error| fault(&error))?;
+        let mut configs = configs.unwrap_or_default().iter().map(|config| push::read(config)).collect::<Result<Vec<_>, _>>()?;
+        configs.retain(|config| config.id.as_ref() != Some(&push.id));
+        let has_room = u32::try_from(configs.len()).is_ok_and(|count| count < core.limits.pushes_per_task_max);
+        if has_room || self.known(message_key).await?.is_some() { Ok(()) } else { Err(push::too_many()) }
     }
 
     /// Offers the message until the task can say something to it.
@@ -213,6 +229,8 @@ impl<E: Executor> Sending<'_, E> {
             return Err(A2aError::invalid_field(field, "must be absent or the message's"));
         }
         config.task_id = Some(task_id.to_owned());
+        // One that has no name is named after its message, so that a copy of the message does not add another one.
+        config.id.get_or_insert_with(|| URL_SAFE_NO_PAD.encode(self.digest));
         self.engine.new_push(&mut config, "configuration.taskPushNotificationConfig.url").map(Some)
     }
 }

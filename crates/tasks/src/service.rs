@@ -10,7 +10,7 @@ use a2a::{
     StreamResponse, SubscribeToTaskRequest, Task, TaskPushNotificationConfig, TaskState, Validate as _,
 };
 use futures::StreamExt as _;
-use store::a2a::{Place, PushKey, PutPush, TaskKey};
+use store::a2a::{Place, PushKey, TaskKey};
 use tokio::time::{Instant, timeout_at};
 
 use crate::case;
@@ -143,13 +143,8 @@ impl<E: Executor> A2aService for Engine<E> {
         request.validate()?;
         let id = request.task_id.clone().ok_or_else(|| A2aError::invalid_field("taskId", "is required"))?;
         let push = self.inner.new_push(&mut request, "url")?;
-        let (core, key) = (&self.inner.core, TaskKey { tenant: caller.tenant.clone(), id });
-        let put = core.store.put_push(&core.agent, &key, &caller.sender, &push, core.limits.pushes_per_task_max).await;
-        match put.map_err(|error| fault(&error))? {
-            PutPush::Done => Ok(request),
-            PutPush::Missing => Err(A2aError::task_not_found(&key.id)),
-            PutPush::Full => Err(push::too_many()),
-        }
+        self.inner.put_push(caller, &TaskKey { tenant: caller.tenant.clone(), id }, &push, None).await?;
+        Ok(request)
     }
 
     async fn get_push_config(

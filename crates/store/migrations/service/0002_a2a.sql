@@ -247,7 +247,8 @@ begin
     select l.place, 'task' from unnest(v_lost) as l (place);
 end $$;
 
--- Sets one of a task's places to post to. Answers what came of it: 'done', 'missing' (no such task of this owner) or 'full'.
+-- Sets one of a task's places to post to, beginning with the event after p_after (null: with what comes from now on). Answers what came
+-- of it: 'done', 'missing' (no such task of this owner) or 'full'.
 create function a2a_put_push(
     p_tenant text,
     p_agent text,
@@ -255,19 +256,31 @@ create function a2a_put_push(
     p_owner text,
     p_id text,
     p_config text,
-    p_pushes_max integer
+    p_pushes_max integer,
+    p_after bigint,
+    p_now timestamptz
 ) returns text language plpgsql as $$
 declare
     v_seq bigint;
     v_pushes integer;
+    v_cursor bigint;
+    v_due_at timestamptz;
 begin
     select seq, pushes into v_seq, v_pushes from a2a_task
     where tenant = p_tenant and agent = p_agent and id = p_task and owner = p_owner for update;
     if not found then
         return 'missing';
     end if;
-    -- Set anew, it begins with what comes from now on.
-    update a2a_push set config = p_config::json, cursor = v_seq, wanted = v_seq, due_at = null, lease = lease + 1, attempts = 0, given_up_at = null
+    -- The same again changes nothing: what is on its way still arrives.
+    perform from a2a_push
+    where tenant = p_tenant and agent = p_agent and task_id = p_task and id = p_id and config::text = p_config and given_up_at is null;
+    if found then
+        return 'done';
+    end if;
+    v_cursor := least(coalesce(p_after, v_seq), v_seq);
+    v_due_at := case when v_cursor < v_seq then p_now end;
+    update a2a_push
+    set config = p_config::json, cursor = v_cursor, wanted = v_seq, due_at = v_due_at, lease = lease + 1, attempts = 0, given_up_at = null
     where tenant = p_tenant and agent = p_agent and task_id = p_task and id = p_id;
     if found then
         return 'done';
@@ -275,8 +288,8 @@ begin
     if v_pushes >= p_pushes_max then
         return 'full';
     end if;
-    insert into a2a_push (tenant, agent, task_id, id, config, cursor, wanted)
-    values (p_tenant, p_agent, p_task, p_id, p_config::json, v_seq, v_seq);
+    insert into a2a_push (tenant, agent, task_id, id, config, cursor, wanted, due_at)
+    values (p_tenant, p_agent, p_task, p_id, p_config::json, v_cursor, v_seq, v_due_at);
     -- A new revision: whoever holds the task in memory must learn that its events are to be posted.
     update a2a_task set pushes = pushes + 1, revision = revision + 1 where tenant = p_tenant and agent = p_agent and id = p_task;
     return 'done';

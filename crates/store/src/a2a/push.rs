@@ -15,6 +15,17 @@ pub struct NewPush {
     pub config: String,
 }
 
+/// How a configuration of a task that is there is to be stored.
+#[derive(Debug, Clone, Copy)]
+pub struct Putting {
+    /// How many the task may have.
+    pub limit: u32,
+    /// It begins with the event after this one; none: with what comes from now on.
+    pub after: Option<i64>,
+    /// Now.
+    pub now: DateTime<Utc>,
+}
+
 /// Which configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushKey {
@@ -70,7 +81,7 @@ pub struct PushBacklog {
     pub given_up: u64,
 }
 
-const PUT: &str = "select a2a_put_push($1, $2, $3, $4, $5, $6, $7)";
+const PUT: &str = "select a2a_put_push($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
 const PUSHES: &str = "
     select p.config::text from a2a_task t
@@ -103,8 +114,8 @@ const BACKLOG: &str = "
 type ClaimedRow = (String, String, String, String, i64, i32, i64);
 
 impl Store {
-    /// Stores a configuration of this owner's task, which may have `limit` of them. One of the same id is replaced, and begins with
-    /// the events from now on.
+    /// Stores a configuration of this owner's task. One of the same id is replaced, unless it is the same and was not given up: then it
+    /// goes on as it is.
     ///
     /// # Errors
     /// If Postgres does not answer, or it cannot be stored.
@@ -114,12 +125,13 @@ impl Store {
         task: &TaskKey,
         owner: &str,
         push: &NewPush,
-        limit: u32,
+        putting: Putting,
     ) -> Result<PutPush, StoreError> {
         check_id("push id", &push.id)?;
         check_size("push", push.config.len())?;
         let query = sqlx::query_scalar(PUT).bind(&task.tenant).bind(agent).bind(&task.id).bind(owner);
-        let query = query.bind(&push.id).bind(&push.config).bind(i32::try_from(limit).unwrap_or(i32::MAX));
+        let query = query.bind(&push.id).bind(&push.config).bind(i32::try_from(putting.limit).unwrap_or(i32::MAX));
+        let query = query.bind(putting.after).bind(putting.now);
         let done: String = self.run("a2a-put-push", async |c| query.fetch_one(c).await).await?;
         Ok(match done.as_str() {
             "done" => PutPush::Done,

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use incident::task::Role;
 use store::Store;
 use store::a2a::{
-    Birth, Filter, Lost, MessageKey, NewPush, Place, PushBacklog, PushKey, PushOutcome, PutPush, Rival, TaskKey, TaskRow,
+    Birth, Filter, Lost, MessageKey, NewPush, Place, PushBacklog, PushKey, PushOutcome, PutPush, Putting, Rival, TaskKey, TaskRow,
     TaskWrite,
 };
 
@@ -235,7 +235,8 @@ fn push_key(id: &str) -> PushKey {
 
 async fn put(store: &Store, id: &str, owner: &str) -> PutPush {
     let push = NewPush { id: id.to_owned(), config: format!("\"{id}\"") };
-    store.put_push(AGENT, &key("t"), owner, &push, 2).await.unwrap()
+    let putting = Putting { limit: 2, after: None, now: at(0) };
+    store.put_push(AGENT, &key("t"), owner, &push, putting).await.unwrap()
 }
 
 #[tokio::test]
@@ -294,6 +295,29 @@ async fn a_place_is_posted_to_by_one_process_at_a_time_and_nothing_is_forgotten(
     assert_eq!(store.push_backlog(AGENT).await.unwrap(), PushBacklog { due: 0, given_up: 1 });
     put(&store, "p", "ada").await;
     assert_eq!(store.push_backlog(AGENT).await.unwrap(), PushBacklog { due: 0, given_up: 0 }, "set anew, it begins anew");
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_set_again_goes_on_where_it_was() {
+    let (_bed, store) = store().await;
+    write(&store, &[new("t", "m")]).await;
+    put(&store, "p", "ada").await;
+    write(&store, &[TaskWrite { pushes: 1, ..next("t", 2, 2) }]).await;
+    put(&store, "p", "ada").await;
+    let claim = async || store.claim_pushes(AGENT, at(0), at(30), 10).await.unwrap();
+    let claimed = claim().await.pop().unwrap();
+    assert_eq!((claimed.cursor, claimed.config.as_str()), (0, "\"p\""), "what has not arrived still has to");
+    // Another one of the same name begins anew; where, is said.
+    let set = async |config: &str, after| {
+        let push = NewPush { id: "p".to_owned(), config: config.to_owned() };
+        let putting = Putting { limit: 2, after, now: at(0) };
+        store.put_push(AGENT, &key("t"), "ada", &push, putting).await.unwrap()
+    };
+    assert_eq!(set("1", Some(1)).await, PutPush::Done);
+    assert_eq!(claim().await.pop().map(|claimed| (claimed.cursor, claimed.config)), Some((1, "1".to_owned())));
+    assert_eq!(set("2", None).await, PutPush::Done);
+    assert_eq!(claim().await, [], "nothing has happened since");
+    assert_eq!(row(&store, "t").await.pushes, 1);
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
 //! Every limit, reached.
 
 use a2a::{A2aError, A2aService as _, ErrorKind, Part, SubscribeToTaskRequest, TaskState};
-
 use futures::future::join_all;
 
 use crate::bed::{at_once, bed, caller, get, named, request, send, to, until};

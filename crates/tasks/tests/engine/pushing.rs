@@ -3,7 +3,7 @@
 use a2a::{
     A2aError, A2aService as _, AuthenticationInfo, DeleteTaskPushNotificationConfigRequest, ErrorKind,
     GetTaskPushNotificationConfigRequest, ListTaskPushNotificationConfigsRequest, SendMessageConfiguration, SendMessageRequest,
-    StreamResponse, TaskPushNotificationConfig, TaskState,
+    StreamResponse, Task, TaskPushNotificationConfig, TaskState,
 };
 use axum::http::StatusCode;
 use base64::Engine as _;
@@ -191,6 +191,42 @@ async fn configurations_are_kept_until_they_are_deleted() {
     let before = hook.posts().len();
     send(&engine, to(&task, "echo")).await.unwrap();
     hook.received(before + 3 * 3).await;
+}
+
+async fn configs(engine: &Engine<Script>, task: &Task) -> Vec<TaskPushNotificationConfig> {
+    let list = ListTaskPushNotificationConfigsRequest { task_id: task.id.clone(), ..Default::default() };
+    engine.list_push_configs(&caller(), list).await.unwrap().configs
+}
+
+#[tokio::test]
+async fn a_copy_of_a_message_adds_no_configuration() {
+    let (bed, hook) = (bed().await, Hook::start().await);
+    let engine = bed.engine_limited(|limits| limits.pushes_per_task_max = 1).await;
+    let asked = send(&engine, request("ask")).await.unwrap();
+    let answer = with(to(&asked, "ask"), config(hook.url("a")));
+    let task = send(&engine, answer.clone()).await.unwrap();
+    hook.received(2).await;
+    for _ in 0..3 {
+        assert_eq!(send(&engine, answer.clone()).await.unwrap(), task);
+    }
+    assert_eq!(configs(&engine, &task).await.len(), 1);
+    settled(&bed, NOTHING).await;
+    let states: Vec<_> = hook.posts().iter().map(state).collect();
+    assert_eq!(states, [Some(TaskState::Working), Some(TaskState::InputRequired)], "what came of the message, and once");
+    // One more is too much, which is said before the message is taken.
+    let more = with(to(&asked, "echo"), config(hook.url("b")));
+    assert!(matches!(send(&engine, more).await.unwrap_err().kind, ErrorKind::ResourceExhausted { .. }));
+    assert_eq!(bed.script.calls().len(), 2);
+}
+
+#[tokio::test]
+async fn a_message_that_is_refused_leaves_no_configuration() {
+    let (bed, hook) = (bed().await, Hook::start().await);
+    let engine = bed.engine_limited(|limits| limits.messages_waiting_max = 0).await;
+    let asked = send(&engine, request("ask")).await.unwrap();
+    let refused = send(&engine, with(to(&asked, "echo"), config(hook.url("a")))).await.unwrap_err();
+    assert!(matches!(refused.kind, ErrorKind::ResourceExhausted { .. }));
+    assert_eq!(configs(&engine, &asked).await, []);
 }
 
 #[tokio::test]
