@@ -26,6 +26,8 @@ pub struct Limits {
     pub look_every: Duration,
     /// Bytes of one task as JSON, messages and all: it is read, written and sent as a whole. Below what the store takes (16 MiB).
     pub task_bytes_max: usize,
+    /// Bytes of tasks after which a page of a listing ends, though fewer than asked for are on it: it is read and sent as a whole.
+    pub page_bytes_max: u32,
     /// Artifacts of one task.
     pub artifacts_max: usize,
     /// Messages that a task remembers; the oldest are forgotten first.
@@ -67,6 +69,7 @@ impl Default for Limits {
             lease: Duration::from_secs(10),
             look_every: Duration::from_secs(1),
             task_bytes_max: 8 << 20,
+            page_bytes_max: 16 << 20,
             artifacts_max: 256,
             history_max: 1_000,
             events_max: 100_000,
@@ -98,7 +101,8 @@ pub(crate) const TAKE_OVER_MAX: u32 = 256;
 pub(crate) const HELD_MAX: u32 = 10_000;
 /// Tasks that one statement compares.
 pub(crate) const COMPARED_MAX: usize = 1_000;
-/// Writes whose events are read at once: a stream's memory is bounded by this and `unwritten_bytes_max`.
-pub(crate) const EVENT_ROWS_MAX: u32 = 16;
+/// Bytes after which no further write's events are read at once: a stream, or a post, holds so much and the events of one write, which
+/// are one event, or `unwritten_bytes_max`.
+pub(crate) const EVENT_BYTES_MAX: u32 = 256 << 10;
 /// Bytes of new events that a small task may gather before it is written as a whole again.
 pub(crate) const UNSAVED_BYTES_MIN: usize = 4 << 10;

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::Executor;
 use crate::core::{Core, chain};
 use crate::engine::Inner;
-use crate::limits::{EVENT_ROWS_MAX, Limits};
+use crate::limits::{EVENT_BYTES_MAX, Limits};
 use crate::subscription;
 
 pub use address::Targets;
@@ -177,7 +177,7 @@ async fn post_all<E: Executor>(engine: &Inner<E>, push: &ClaimedPush, cursor: &m
     let config = read(&push.config).map_err(|error| Failure { text: error.message, is_final: true })?;
     let until = Instant::now() + core.limits.post_max;
     loop {
-        let rows = core.store.task_events(&core.agent, &push.key.task, *cursor, EVENT_ROWS_MAX).await;
+        let rows = core.store.task_events(&core.agent, &push.key.task, *cursor, EVENT_BYTES_MAX).await;
         let rows = rows.map_err(|error| Failure::passing(chain(&error)))?;
         if rows.is_empty() {
             return Ok(());

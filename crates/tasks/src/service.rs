@@ -10,7 +10,7 @@ use a2a::{
     StreamResponse, SubscribeToTaskRequest, Task, TaskPushNotificationConfig, TaskState, Validate as _,
 };
 use futures::StreamExt as _;
-use store::a2a::{Place, PushKey, TaskKey};
+use store::a2a::{PageSize, Place, PushKey, TaskKey};
 use tokio::time::{Instant, timeout_at};
 
 use crate::case;
@@ -69,16 +69,10 @@ impl<E: Executor> A2aService for Engine<E> {
         request.validate()?;
         let page = page::read(caller, &request)?;
         let core = &self.inner.core;
-        // One more tells whether there is another page.
-        let mut listed = core
-            .store
-            .list_tasks(&core.agent, &page.filter, page.after.as_ref(), page.size + 1)
-            .await
-            .map_err(|error| fault(&error))?;
-        let size = usize::try_from(page.size).unwrap_or(usize::MAX);
-        let has_more = listed.rows.len() > size;
-        listed.rows.truncate(size);
-        let last = listed.rows.last().filter(|_| has_more);
+        let size = PageSize { tasks: page.size, bytes: core.limits.page_bytes_max };
+        let listed = core.store.list_tasks(&core.agent, &page.filter, page.after.as_ref(), size).await;
+        let listed = listed.map_err(|error| fault(&error))?;
+        let last = listed.rows.last().filter(|_| listed.has_more);
         let last = last.map(|row| page::write_token(&page.filter, &Place { status_at: row.status_at, id: row.id.clone() }));
         let shown = |row| {
             let task = Arc::unwrap_or_clone(case::load(row, &core.limits)?.task);

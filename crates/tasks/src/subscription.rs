@@ -10,7 +10,7 @@ use futures::Stream;
 use tokio::sync::watch;
 
 use crate::core::{fault, stops};
-use crate::limits::EVENT_ROWS_MAX;
+use crate::limits::EVENT_BYTES_MAX;
 use crate::live::{Live, Progress};
 use crate::registry::Permit;
 
@@ -118,7 +118,7 @@ impl Subscription {
             return Ok(());
         }
         let core = self.live.core();
-        let rows = core.store.task_events(&core.agent, self.live.key(), self.position, EVENT_ROWS_MAX).await;
+        let rows = core.store.task_events(&core.agent, self.live.key(), self.position, EVENT_BYTES_MAX).await;
         for row in rows.map_err(|error| fault(&error))? {
             let events = read(&row.events)?;
             let first = row.seq - i64::try_from(events.len()).unwrap_or(i64::MAX) + 1;

@@ -19,6 +19,8 @@ create table a2a_task (
     seq bigint not null,
     document_seq bigint not null,
     document json not null,
+    -- Of the document as text: a page is cut by it without reading the documents.
+    document_bytes integer not null,
     -- Messages that are yet to be worked on, and the process that does it.
     owed json,
     holder text collate "C",
@@ -62,6 +64,8 @@ create table a2a_event (
     task_id text collate "C" not null,
     seq bigint not null,
     events json not null,
+    -- Of the events as text, for the same purpose.
+    bytes integer not null,
     primary key (tenant, agent, task_id, seq)
 );
 
@@ -180,9 +184,10 @@ begin
 
     if p_new > 0 then
         insert into a2a_task (
-            tenant, agent, id, owner, context_id, state, status_at, revision, seq, document_seq, document, owed, holder, turn, attempt, pushes)
-        select i.tenant, p_agent, i.id, i.owner, i.context_id, i.state, i.status_at, 1, i.seq, i.seq, i.document::json, i.owed::json,
-            i.holder, i.turn, i.attempt, i.pushes
+            tenant, agent, id, owner, context_id, state, status_at, revision, seq, document_seq, document, document_bytes, owed, holder, turn,
+            attempt, pushes)
+        select i.tenant, p_agent, i.id, i.owner, i.context_id, i.state, i.status_at, 1, i.seq, i.seq, i.document::json,
+            octet_length(i.document), i.owed::json, i.holder, i.turn, i.attempt, i.pushes
         from unnest(
             p_tenants, p_ids, p_owners, p_contexts, p_expected, p_states, p_status_ats, p_seqs, p_documents, p_owed, p_holders, p_turns,
             p_attempts, p_pushes)
@@ -210,6 +215,7 @@ begin
             set state = i.state, status_at = i.status_at, revision = i.expected + 1, seq = i.seq,
                 document_seq = case when i.document is null then t.document_seq else i.seq end,
                 document = coalesce(i.document::json, t.document),
+                document_bytes = coalesce(octet_length(i.document), t.document_bytes),
                 owed = i.owed::json, holder = i.holder, turn = i.turn, attempt = i.attempt
             from item i
             where t.ctid = i.row and t.revision = i.expected
@@ -222,8 +228,8 @@ begin
             where i.expected > 0 and i.place <> all (v_known) and i.place <> all (v_lost) and i.place <> all (v_won);
         end if;
 
-        insert into a2a_event (tenant, agent, task_id, seq, events)
-        select i.tenant, p_agent, i.id, i.seq, i.events::json
+        insert into a2a_event (tenant, agent, task_id, seq, events, bytes)
+        select i.tenant, p_agent, i.id, i.seq, i.events::json, octet_length(i.events)
         from unnest(p_tenants, p_ids, p_seqs, p_events) with ordinality as i (tenant, id, seq, events, place)
         where i.events is not null and i.place <> all (v_known) and i.place <> all (v_lost);
     end if;

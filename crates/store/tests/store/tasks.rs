@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use incident::task::Role;
 use store::Store;
 use store::a2a::{
-    Birth, Filter, Lost, MessageKey, NewPush, Place, PushBacklog, PushKey, PushOutcome, PutPush, Putting, Rival, TaskKey, TaskRow,
+    Birth, Filter, Lost, MessageKey, NewPush, PageSize, Place, PushBacklog, PushKey, PushOutcome, PutPush, Putting, Rival, TaskKey, TaskRow,
     TaskWrite,
 };
 
@@ -88,9 +88,12 @@ async fn a_task_is_read_as_it_was_written() {
     write(&store, &[TaskWrite { document: Some("{}".to_owned()), ..next("t", 3, 4) }]).await;
     let whole = row(&store, "t").await;
     assert_eq!((whole.document.as_str(), whole.later.len()), ("{}", 0));
-    let events = store.task_events(AGENT, &key("t"), 2, 10).await.unwrap();
+    let events = store.task_events(AGENT, &key("t"), 2, 1_000).await.unwrap();
     assert_eq!(events.iter().map(|row| row.seq).collect::<Vec<_>>(), [3, 4]);
-    assert_eq!(store.task_events(AGENT, &key("t"), 0, 1).await.unwrap().len(), 1);
+    // Each of the three rows has three bytes: the last one may go beyond the end.
+    for (bytes, rows) in [(0, 0), (1, 1), (3, 1), (4, 2), (7, 3)] {
+        assert_eq!(store.task_events(AGENT, &key("t"), 0, bytes).await.unwrap().len(), rows, "{bytes}");
+    }
     assert!(store.task("another", &key("t")).await.unwrap().is_none());
 }
 
@@ -119,7 +122,7 @@ async fn whoever_loses_a_race_does_not_fail_the_others() {
     assert!(store.taken_message(AGENT, "acme", "ada", "m-late").await.unwrap().is_none());
     let taken = store.taken_message(AGENT, "acme", "ada", "m-fits").await.unwrap().unwrap();
     assert_eq!((taken.task_id.as_deref(), taken.revision, taken.digest), (Some("d"), Some(2), vec![7; 32]));
-    assert!(store.task_events(AGENT, &key("b"), 1, 9).await.unwrap().is_empty(), "no events of those who lost");
+    assert!(store.task_events(AGENT, &key("b"), 1, 1_000).await.unwrap().is_empty(), "no events of those who lost");
 }
 
 #[tokio::test]
@@ -180,7 +183,8 @@ async fn a_listing_goes_on_after_its_last_task() {
     let filter = Filter { tenant: "acme".to_owned(), owner: "ada".to_owned(), context_id: None, state: None, since: None };
     let list = async |filter: &Filter, after: Option<(i64, &str)>| {
         let after = after.map(|(second, id)| Place { status_at: at(second), id: id.to_owned() });
-        let listed = store.list_tasks(AGENT, filter, after.as_ref(), 2).await.unwrap();
+        let size = PageSize { tasks: 2, bytes: 1_000 };
+        let listed = store.list_tasks(AGENT, filter, after.as_ref(), size).await.unwrap();
         (listed.rows.into_iter().map(|row| row.id).collect::<Vec<_>>(), listed.total)
     };
     assert_eq!(list(&filter, None).await, (vec!["d".to_owned(), "c".to_owned()], 4));
@@ -188,6 +192,11 @@ async fn a_listing_goes_on_after_its_last_task() {
     assert_eq!(list(&filter, Some((1, "a"))).await, (vec![], 4));
     let since = Filter { since: Some(at(2)), ..filter.clone() };
     assert_eq!(list(&since, Some((2, "c"))).await, (vec!["b".to_owned()], 3));
+    // A document has 16 bytes.
+    for (tasks, bytes, found, has_more) in [(4, 16, 1, true), (4, 17, 2, true), (4, 1_000, 4, false), (3, 1_000, 3, true), (9, 48, 3, true)] {
+        let listed = store.list_tasks(AGENT, &filter, None, PageSize { tasks, bytes }).await.unwrap();
+        assert_eq!((listed.rows.len(), listed.has_more), (found, has_more), "{tasks} tasks, {bytes} bytes");
+    }
     for other in [
         Filter { tenant: "other".to_owned(), ..filter.clone() },
         Filter { owner: "bob".to_owned(), ..filter.clone() },

@@ -26,7 +26,7 @@ use crate::approvals::{self, Word};
 use crate::edge::{ANSWER_WITHIN, Edge};
 use crate::slack::digest_of;
 
-/// Tasks of one client that are looked at: more cannot wait for people at once without somebody noticing.
+/// Tasks on a page: as many as the protocol allows.
 const WAITING_MAX: u32 = 100;
 
 /// What the metadata of a decision holds.
@@ -80,17 +80,25 @@ impl Approvals {
     /// Whether the plan comes of a task that this very client asked for: nobody agrees to their own proposal.
     async fn asked_for(&self, caller: &Caller, tenant: &TenantId, approval: &ApprovalId) -> Result<bool, A2aError> {
         let Some(engine) = self.agents.of(Role::Remediation) else { return Ok(false) };
-        let waiting = ListTasksRequest {
+        let Some((open, _)) = approvals::open(&self.edge, tenant, approval).await.map_err(|_| unavailable())? else {
+            return Ok(false);
+        };
+        let mut waiting = ListTasksRequest {
             status: Some(TaskState::AuthRequired),
             page_size: Some(WAITING_MAX),
             history_length: Some(0),
             ..ListTasksRequest::default()
         };
-        let own = engine.list_tasks(caller, waiting).await?.tasks;
-        let open = approvals::open(&self.edge, tenant, approval).await.map_err(|_| unavailable())?;
-        Ok(open.is_some_and(|(request, _)| {
-            own.iter().any(|task| agents_task(tenant, Role::Remediation, &task.id) == request.plan.task)
-        }))
+        loop {
+            let page = engine.list_tasks(caller, waiting.clone()).await?;
+            if page.tasks.iter().any(|task| agents_task(tenant, Role::Remediation, &task.id) == open.plan.task) {
+                return Ok(true);
+            }
+            if page.next_page_token.is_empty() {
+                return Ok(false);
+            }
+            waiting.page_token = Some(page.next_page_token);
+        }
     }
 
     async fn submit(
