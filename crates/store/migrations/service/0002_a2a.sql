@@ -88,7 +88,8 @@ create table a2a_push (
     primary key (tenant, agent, task_id, id)
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 
-create index a2a_push_due on a2a_push (agent, due_at) where due_at is not null;
+-- By tenant, because each of them gets its turn.
+create index a2a_push_due on a2a_push (agent, tenant, due_at) where due_at is not null;
 
 -- Processes that work on tasks. One that was silent until lease_until is dead: its tasks go to another. One row for a process, not
 -- one for a task, so that work that takes its time costs nothing.

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use incident::task::Role;
 use store::Store;
 use store::a2a::{
-    Birth, Filter, Lost, MessageKey, NewPush, PageSize, Place, PushBacklog, PushKey, PushOutcome, PutPush, Putting, Rival, TaskKey, TaskRow,
-    TaskWrite,
+    Birth, Filter, Lost, MessageKey, NewPush, PageSize, Place, PushBacklog, PushKey, PushOutcome, PutPush, Putting, Rival,
+    TaskKey, TaskRow, TaskWrite,
 };
 
 use crate::bed::{at, bed};
@@ -193,7 +193,9 @@ async fn a_listing_goes_on_after_its_last_task() {
     let since = Filter { since: Some(at(2)), ..filter.clone() };
     assert_eq!(list(&since, Some((2, "c"))).await, (vec!["b".to_owned()], 3));
     // A document has 16 bytes.
-    for (tasks, bytes, found, has_more) in [(4, 16, 1, true), (4, 17, 2, true), (4, 1_000, 4, false), (3, 1_000, 3, true), (9, 48, 3, true)] {
+    for (tasks, bytes, found, has_more) in
+        [(4, 16, 1, true), (4, 17, 2, true), (4, 1_000, 4, false), (3, 1_000, 3, true), (9, 48, 3, true)]
+    {
         let listed = store.list_tasks(AGENT, &filter, None, PageSize { tasks, bytes }).await.unwrap();
         assert_eq!((listed.rows.len(), listed.has_more), (found, has_more), "{tasks} tasks, {bytes} bytes");
     }
@@ -275,7 +277,7 @@ async fn a_place_is_posted_to_by_one_process_at_a_time_and_nothing_is_forgotten(
     let (_bed, store) = store().await;
     write(&store, &[new("t", "m")]).await;
     put(&store, "p", "ada").await;
-    let claim = async |now: i64, until: i64| store.claim_pushes(AGENT, at(now), at(until), 10).await.unwrap();
+    let claim = async |now: i64, until: i64| store.claim_pushes(AGENT, at(now), at(until), 10, &[]).await.unwrap();
     assert_eq!(claim(0, 30).await, [], "nothing has happened");
     write(&store, &[TaskWrite { pushes: 1, ..next("t", 2, 2) }]).await;
     let first = claim(0, 30).await.pop().unwrap();
@@ -307,13 +309,41 @@ async fn a_place_is_posted_to_by_one_process_at_a_time_and_nothing_is_forgotten(
 }
 
 #[tokio::test]
+async fn tenants_take_turns_however_much_one_of_them_has_to_post() {
+    let (_bed, store) = store().await;
+    let of = |tenant: &str, id: &str| {
+        let push = Some(NewPush { id: "p".to_owned(), config: "1".to_owned() });
+        let key = Arc::new(TaskKey { tenant: tenant.to_owned(), id: id.to_owned() });
+        let begun = TaskWrite { key: Arc::clone(&key), pushes: 1, push, ..new(id, id) };
+        (begun, TaskWrite { key, pushes: 1, ..next(id, 1, 1) })
+    };
+    // The first tenant's were due long before the others'.
+    for (second, tenant, ids) in [(0, "b", vec!["1", "2", "3", "4"]), (2, "c", vec!["5"]), (1, "a", vec!["6"])] {
+        for id in ids {
+            let (begun, event) = of(tenant, id);
+            write(&store, &[begun]).await;
+            store.write_tasks(AGENT, at(second), &[event]).await.unwrap();
+        }
+    }
+    let claim = async |limit: u32, under_way: &[&str]| {
+        let claimed = store.claim_pushes(AGENT, at(2), at(30), limit, under_way).await.unwrap();
+        let mut tenants: Vec<_> = claimed.into_iter().map(|claimed| claimed.key.task.tenant).collect();
+        tenants.sort();
+        tenants
+    };
+    assert_eq!(claim(1, &["b"]).await.concat(), "a", "whoever has nothing under way comes first");
+    assert_eq!(claim(2, &["b", "a"]).await.concat(), "bc");
+    assert_eq!(claim(9, &[]).await.concat(), "bbb", "and nobody waits for nothing");
+}
+
+#[tokio::test]
 async fn a_configuration_that_is_set_again_goes_on_where_it_was() {
     let (_bed, store) = store().await;
     write(&store, &[new("t", "m")]).await;
     put(&store, "p", "ada").await;
     write(&store, &[TaskWrite { pushes: 1, ..next("t", 2, 2) }]).await;
     put(&store, "p", "ada").await;
-    let claim = async || store.claim_pushes(AGENT, at(0), at(30), 10).await.unwrap();
+    let claim = async || store.claim_pushes(AGENT, at(0), at(30), 10, &[]).await.unwrap();
     let claimed = claim().await.pop().unwrap();
     assert_eq!((claimed.cursor, claimed.config.as_str()), (0, "\"p\""), "what has not arrived still has to");
     // Another one of the same name begins anew; where, is said.
