@@ -84,6 +84,7 @@ impl<E: Executor> Engine<E> {
         for _ in 0..WRITERS {
             inner.run("writer", writer::run(Arc::clone(&inner)));
         }
+        inner.run("heart", keeper::keep_alive(Arc::clone(&inner)));
         inner.run("keeper", keeper::run(Arc::clone(&inner)));
         inner.run("poster", push::run(Arc::clone(&inner)));
         Ok(Self { inner })

@@ -22,7 +22,7 @@ pub struct Limits {
     pub stop_max: Duration,
     /// A process that was silent for this long is dead, and its tasks go to another. As for outbox rows.
     pub lease: Duration,
-    /// How often a process says that it is alive, looks for dead ones, and looks what others did to tasks that it watches.
+    /// How often a process looks for dead ones, and what others did to tasks that it watches.
     pub look_every: Duration,
     /// Bytes of one task as JSON, messages and all: it is read, written and sent as a whole. Below what the store takes (16 MiB).
     pub task_bytes_max: usize,
