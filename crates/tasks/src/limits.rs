@@ -16,7 +16,7 @@ pub struct Limits {
     pub blocking_max: Duration,
     /// How long one call of the executor may take. What takes longer should return and go on from outside.
     pub execution_max: Duration,
-    /// How often work is begun anew after its process died: a task that kills its process must not do so for ever.
+    /// How often work is begun, where each time but the last its process died: a task that kills its process must not do so for ever.
     pub attempts_max: u32,
     /// How long a call of the executor may go on after it was asked to stop.
     pub stop_max: Duration,

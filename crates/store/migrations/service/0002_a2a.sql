@@ -26,7 +26,7 @@ create table a2a_task (
     holder text collate "C",
     -- Goes up whenever a process begins to hold the task: what one says that held it before counts no more.
     turn integer not null,
-    -- How often the work was begun: it begins anew when its process died.
+    -- How often the work was begun: it begins anew when its process died. One that stopped in good order does not count.
     attempt integer not null,
     -- How many rows of a2a_push there are.
     pushes integer not null,
@@ -96,7 +96,9 @@ create index a2a_push_due on a2a_push (agent, tenant, due_at) where due_at is no
 create table a2a_holder (
     id text collate "C" not null primary key,
     agent text collate "C" not null,
-    lease_until timestamptz not null
+    lease_until timestamptz not null,
+    -- It stopped in good order: that its work is begun again says nothing against the work.
+    released boolean not null default false
 );
 
 -- Writes many tasks in one transaction. Each stands or falls alone: one that lost its race is named in the result, and the others are

@@ -238,6 +238,13 @@ async fn a_dead_process_is_inherited_from_once_and_refused_afterwards() {
     write(&store, &[TaskWrite { holder: Some("four".into()), ..new("d", "m-d") }]).await;
     store.release("four", at(30)).await.unwrap();
     assert_eq!(store.take_over(AGENT, "two", at(30), 10).await.unwrap(), [key("d")]);
+    let released = row(&store, "d").await;
+    assert_eq!((released.holder.as_deref(), released.turn, released.attempt), (Some("two"), 2, 1), "its work did not kill it");
+    // It goes on after all, and dies.
+    store.beat(AGENT, "four", at(40)).await.unwrap();
+    write(&store, &[TaskWrite { holder: Some("four".into()), ..new("e", "m-e") }]).await;
+    assert_eq!(store.take_over(AGENT, "two", at(41), 10).await.unwrap(), [key("e")]);
+    assert_eq!(row(&store, "e").await.attempt, 2);
 }
 
 fn push_key(id: &str) -> PushKey {
