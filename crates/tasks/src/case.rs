@@ -115,7 +115,7 @@ pub(crate) struct Offer {
 #[derive(Debug)]
 pub(crate) enum Offered {
     Taken,
-    /// Another message is on its way; try again after the next write.
+    /// Another message or the task's end is on its way; try again after the next write.
     Busy(Offer),
     /// Refused, unless it was taken before.
     Refused(A2aError),
@@ -275,11 +275,12 @@ impl Case {
 
     /// Takes one more message of the client.
     pub(crate) fn offer(&mut self, ticket: u64, offer: Offer, limits: &Limits) -> Offered {
-        if self.state().is_terminal() {
+        if self.stored.has_ended {
             return Offered::Refused(change::ended());
         }
         let is_message = |n: &Pending| matches!(n.change, Change::Message { .. } | Change::Begin { .. });
-        if self.all().any(is_message) {
+        // An end that is not stored may be refused yet: nobody is told of it.
+        if self.state().is_terminal() || self.all().any(is_message) {
             return Offered::Busy(offer);
         }
         let Offer { key, message, bytes, errand } = offer;

@@ -7,13 +7,13 @@ use a2a::{A2aError, Caller, ErrorKind, Message, SendMessageRequest, Task};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use store::a2a::{Birth, MessageKey, NewPush, TaskKey};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::case::{Answer, Beginning, Case, Offer};
 use crate::core::{fault, stops};
 use crate::engine::Inner;
-use crate::live::{Live, Offering};
+use crate::live::{Live, Offering, Progress};
 use crate::media;
 use crate::message::{self, Before, Errand};
 use crate::push;
@@ -105,7 +105,7 @@ impl<E: Executor> Sending<'_, E> {
         let key = TaskKey { tenant: self.caller.tenant.clone(), id };
         let live = self.engine.visible(self.caller, &key).await?;
         message::check_context(&request.message, &live.context_id)?;
-        let task = live.look(|case| Arc::clone(case.task()));
+        let task = self.certain(&live).await?;
         if task.status.state.is_terminal() {
             let ended = A2aError::unsupported_operation("the task has ended").with("taskId", &key.id);
             return self.known(&message_key).await?.ok_or(ended);
@@ -138,6 +138,25 @@ impl<E: Executor> Sending<'_, E> {
         Ok(sent)
     }
 
+    /// The task as it will be, but its end only once that is stored: it may be refused yet.
+    async fn certain(&self, live: &Live) -> Result<Arc<Task>, A2aError> {
+        let mut progress = live.progress();
+        loop {
+            progress.mark_unchanged();
+            let (task, has_ended) = live.look(|case| (Arc::clone(case.task()), case.stored().has_ended));
+            if has_ended || !task.status.state.is_terminal() {
+                return Ok(task);
+            }
+            self.after_next_write(&mut progress).await?;
+        }
+    }
+
+    async fn after_next_write(&self, progress: &mut watch::Receiver<Progress>) -> Result<(), A2aError> {
+        // The sender is in the task that is held here, so it cannot be gone.
+        let busy = |_| A2aError::unavailable("the task is busy; try again");
+        timeout_at(self.deadline, progress.changed()).await.map(drop).map_err(busy)
+    }
+
     /// Refuses a configuration for which the task has no room, unless the message was taken before.
     async fn check_room(&self, key: &TaskKey, push: &NewPush, message_key: &MessageKey) -> Result<(), A2aError> {
         let core = &self.engine.core;
@@ -158,10 +177,7 @@ impl<E: Executor> Sending<'_, E> {
                 Offering::Refused(error) => return Ok(Answer::Refused(error)),
                 Offering::Busy(back) => offer = back,
             }
-            let changed = timeout_at(self.deadline, progress.changed()).await;
-            if changed.is_err() {
-                return Err(A2aError::unavailable("the task is busy; try again"));
-            }
+            self.after_next_write(&mut progress).await?;
         }
     }
 

@@ -337,6 +337,7 @@ fn messages_to_a_task_that_works_wait_in_a_queue_with_an_end() {
     assert_eq!(owed.iter().map(|errand| errand.message_id.as_str()).collect::<Vec<_>>(), ["m1", "m2", "m3"]);
     // The end answers them all.
     case.tell(status(TaskState::Completed), by).expect("an update");
+    assert!(matches!(case.offered("m5"), Offered::Busy(..)), "an end that is not stored may be refused yet");
     let row = store(&mut case, Some(&row));
     assert!(row.owed.is_none() && case.stored().is_at_rest);
     let Offered::Refused(ended) = case.offered("m5") else { panic!("it has ended") };
