@@ -116,7 +116,7 @@ impl<E: Executor> Engine<E> {
         inner.check_streaming()?;
         let live = inner.visible(caller, &TaskKey { tenant: caller.tenant.clone(), id: task_id.to_owned() }).await?;
         // A place first: whatever happens after the task was read is then kept at hand.
-        let seat = Seat::take(&live)?;
+        let seat = Seat::take(&live, Seat::permit(&inner.core)?)?;
         let (task, seq) = inner.read(&live).await?;
         match after {
             Some(after) if after > seq.unsigned_abs() => Err(A2aError::invalid_field("after", "has not happened yet")),

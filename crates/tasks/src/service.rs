@@ -47,10 +47,19 @@ impl<E: Executor> A2aService for Engine<E> {
         self.inner.check_streaming()?;
         request.validate()?;
         let history_length = request.configuration.as_ref().and_then(|configuration| configuration.history_length);
+        // A place first: who gets no stream shall not have sent anything.
+        let permit = Seat::permit(&self.inner.core)?;
+        let seat = match &request.message.task_id {
+            None => Err(permit),
+            Some(id) => {
+                let live = self.inner.visible(caller, &TaskKey { tenant: caller.tenant.clone(), id: id.clone() }).await?;
+                Ok(Seat::take(&live, permit)?)
+            }
+        };
         match sending::send(&self.inner, caller, request).await? {
             Sent::Reply(reply) => Ok(futures::stream::iter([Ok(StreamResponse::Message(reply))]).boxed()),
             Sent::Task { live, task, seq } => {
-                let seat = Seat::take(&live)?;
+                let seat = seat.or_else(|permit| Seat::take(&live, permit))?;
                 let task = Arc::new(Arc::unwrap_or_clone(task).view(history_length, true));
                 Ok(events(subscription::open(seat, seq, Some(task))))
             }

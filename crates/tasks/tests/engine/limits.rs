@@ -70,6 +70,30 @@ async fn streams_are_counted_per_task_and_in_all() {
 }
 
 #[tokio::test]
+async fn who_gets_no_stream_has_sent_nothing() {
+    let bed = bed().await;
+    let engine = bed
+        .engine_limited(|limits| {
+            limits.subscribers_per_task_max = 1;
+            limits.subscribers_max = 2;
+        })
+        .await;
+    let asked = send(&engine, request("ask")).await.unwrap();
+    let subscribe = SubscribeToTaskRequest { id: asked.id.clone(), ..SubscribeToTaskRequest::default() };
+    let one = engine.subscribe_to_task(&caller(), subscribe).await.unwrap();
+    let refused = engine.send_streaming_message(&caller(), to(&asked, "echo")).await.err().unwrap();
+    assert!(is_full(&refused), "of one task");
+    let two = engine.send_streaming_message(&caller(), request("gate")).await.unwrap();
+    bed.called(2).await;
+    let refused = engine.send_streaming_message(&caller(), request("echo")).await.err().unwrap();
+    assert!(is_full(&refused), "in all");
+    drop((one, two));
+    let messages: i64 =
+        sqlx::query_scalar("select count(*) from gateway.a2a_message").fetch_one(&mut bed.admin().await).await.unwrap();
+    assert_eq!((messages, bed.script.calls().len()), (2, 2));
+}
+
+#[tokio::test]
 async fn work_that_makes_too_much_fails() {
     let bed = bed().await;
     let engine = bed
@@ -106,15 +130,17 @@ async fn a_message_must_fit_into_its_task() {
         assert_eq!(violations[0].field, "message");
     }
     assert_eq!(get(&engine, &asked.id).await, asked, "nothing of it is stored");
-    let messages: i64 = sqlx::query_scalar("select count(*) from gateway.a2a_message").fetch_one(&mut bed.admin().await).await.unwrap();
+    let messages: i64 =
+        sqlx::query_scalar("select count(*) from gateway.a2a_message").fetch_one(&mut bed.admin().await).await.unwrap();
     assert_eq!(messages, 2);
 }
 
 #[tokio::test]
 async fn large_tasks_share_no_statement_that_is_too_large() {
     let bed = bed().await;
-    let engine = bed.engine().await;
-    let large = (0..30).map(|_| {
+    // Written one after the other, they take a while.
+    let engine = bed.engine_limited(|limits| limits.accept_max = crate::bed::WITHIN).await;
+    let large = (0..20).map(|_| {
         let mut request = at_once(request("gate"));
         request.message.parts.push(Part::text("x".repeat(2 << 20)));
         send(&engine, request)
@@ -123,10 +149,11 @@ async fn large_tasks_share_no_statement_that_is_too_large() {
         sent.unwrap();
     }
     // A message is written once, by the statement that makes its task.
-    let most: i64 = sqlx::query_scalar("select max(n) from (select count(*) as n from gateway.a2a_message group by xmin::text) as writes")
-        .fetch_one(&mut bed.admin().await)
-        .await
-        .unwrap();
+    let most: i64 =
+        sqlx::query_scalar("select max(n) from (select count(*) as n from gateway.a2a_message group by xmin::text) as writes")
+            .fetch_one(&mut bed.admin().await)
+            .await
+            .unwrap();
     assert!(most <= 8, "{most} tasks of 2 MiB in one statement");
 }
 
