@@ -8,8 +8,8 @@ mod push;
 mod read;
 mod write;
 
-pub use list::{Filter, ListedTasks, Place};
-pub use push::{ClaimedPush, NewPush, PushBacklog, PushKey, PushOutcome, PutPush};
+pub use list::{Filter, ListedTasks, PageSize, Place};
+pub use push::{ClaimedPush, NewPush, PushBacklog, PushKey, PushOutcome, PutPush, Putting};
 pub use read::{EventRow, MessageRow, TaskRow};
 pub use write::{Birth, Lost, MessageKey, Rival, TaskWrite};
 

@@ -77,7 +77,16 @@ impl StoreError {
             | Self::Unreadable { .. } => false,
         }
     }
+
+    /// Whether the statement took longer than it may: the same call may succeed later, and one with less to do is more likely to.
+    pub fn is_cut_off(&self) -> bool {
+        let Self::Transaction { source: sqlx::Error::Database(error), .. } = self else { return false };
+        error.code().is_some_and(|code| code == CUT_OFF)
+    }
 }
+
+/// SQLSTATE query_canceled: the statement took longer than it may.
+const CUT_OFF: &str = "57014";
 
 fn is_transient(error: &sqlx::Error) -> bool {
     use sqlx::Error;

@@ -15,7 +15,7 @@ use store::a2a::{Birth, MessageKey, NewPush};
 
 use crate::change;
 use crate::limits::Limits;
-use crate::message::Errand;
+use crate::message::{self, Errand};
 
 pub(crate) use draft::{Committed, Draft, Standing, Taken};
 pub(crate) use recover::{Answer, Found, Loaded, Recovered, load};
@@ -26,7 +26,7 @@ pub(crate) enum Change {
     /// It came in with the message that makes the task.
     Begin { ticket: u64, key: MessageKey },
     /// One more message of the client.
-    Message { ticket: u64, key: MessageKey, message: Message, errand: Errand },
+    Message { ticket: u64, key: MessageKey, message: Message, bytes: usize, errand: Errand },
     /// Something that streams are told, and the same as JSON.
     Event { event: Arc<StreamResponse>, text: String, by: Reporter },
     /// A fact in the task's metadata.
@@ -70,6 +70,8 @@ pub(crate) struct Start {
 struct Running {
     number: u64,
     errand: Errand,
+    /// The task came to rest since the call began: its message was worked on. The task may have rested before, for another message.
+    has_rested: bool,
 }
 
 /// A change and its number, from 1.
@@ -87,12 +89,34 @@ pub(crate) enum Reported {
     Full,
 }
 
+/// A task that is to begin with a message.
+#[derive(Debug)]
+pub(crate) struct Beginning {
+    pub(crate) task: Task,
+    /// Bytes of the message as JSON.
+    pub(crate) bytes: usize,
+    pub(crate) birth: Birth,
+    pub(crate) push: Option<NewPush>,
+    pub(crate) key: MessageKey,
+    pub(crate) errand: Errand,
+}
+
+/// A message that is to go on with a task.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    pub(crate) key: MessageKey,
+    pub(crate) message: Message,
+    /// Its bytes as JSON.
+    pub(crate) bytes: usize,
+    pub(crate) errand: Errand,
+}
+
 /// What came of a message.
 #[derive(Debug)]
 pub(crate) enum Offered {
     Taken,
-    /// Another message is on its way; try again after the next write.
-    Busy(Message, Errand),
+    /// Another message or the task's end is on its way; try again after the next write.
+    Busy(Offer),
     /// Refused, unless it was taken before.
     Refused(A2aError),
 }
@@ -136,8 +160,10 @@ pub(crate) struct Case {
 
 impl Case {
     /// A task that begins. It waits to be written.
-    pub(crate) fn begin(us: Arc<str>, task: Task, birth: Birth, push: Option<NewPush>, errand: Errand, key: MessageKey) -> Self {
+    pub(crate) fn begin(us: Arc<str>, beginning: Beginning) -> Self {
+        let Beginning { task, bytes, birth, push, key, errand } = beginning;
         let mut case = Self::bare(us, Arc::new(task));
+        case.bytes = bytes;
         case.pushes = i32::from(push.is_some());
         case.birth = Some((birth, push));
         case.hold();
@@ -217,6 +243,11 @@ impl Case {
         self.task.status.state
     }
 
+    /// About how many bytes would be written now.
+    pub(crate) fn unwritten_bytes(&self) -> usize {
+        self.waiting_bytes + if self.needs_document() { self.bytes } else { 0 }
+    }
+
     /// Whether anything waits to be written, and nothing is on its way.
     pub(crate) fn is_ready(&self) -> bool {
         self.is_idle() && !self.waiting.is_empty()
@@ -243,28 +274,32 @@ impl Case {
     }
 
     /// Takes one more message of the client.
-    pub(crate) fn offer(&mut self, ticket: u64, key: MessageKey, message: Message, errand: Errand, limits: &Limits) -> Offered {
-        if self.state().is_terminal() {
+    pub(crate) fn offer(&mut self, ticket: u64, offer: Offer, limits: &Limits) -> Offered {
+        if self.stored.has_ended {
             return Offered::Refused(change::ended());
         }
         let is_message = |n: &Pending| matches!(n.change, Change::Message { .. } | Change::Begin { .. });
-        if self.all().any(is_message) {
-            return Offered::Busy(message, errand);
+        // An end that is not stored may be refused yet: nobody is told of it.
+        if self.state().is_terminal() || self.all().any(is_message) {
+            return Offered::Busy(offer);
         }
-        if let Err(refusal) = self.take_message(&message, &errand, limits) {
+        let Offer { key, message, bytes, errand } = offer;
+        if let Err(refusal) = self.take_message(&message, bytes, &errand, limits) {
             return Offered::Refused(refusal);
         }
-        self.push(Change::Message { ticket, key, message, errand });
+        self.push(Change::Message { ticket, key, message, bytes, errand });
         Offered::Taken
     }
 
-    fn take_message(&mut self, message: &Message, errand: &Errand, limits: &Limits) -> Result<(), A2aError> {
+    fn take_message(&mut self, message: &Message, bytes: usize, errand: &Errand, limits: &Limits) -> Result<(), A2aError> {
         if self.state().is_terminal() {
             return Err(change::ended());
         }
         if self.queue.len() >= limits.messages_waiting_max {
             return Err(change::too_much("too many messages of the task wait"));
         }
+        message::check_bytes(bytes, self.bytes, limits)?;
+        self.bytes += bytes;
         let task = Arc::make_mut(&mut self.task);
         // What the agent asked comes before what it is answered.
         task.history.extend(task.status.message.take());
@@ -297,6 +332,9 @@ impl Case {
             return Ok(Reported::Full);
         }
         self.take_event(&event, text.len(), limits)?;
+        if let (StreamResponse::StatusUpdate(update), Some(running)) = (&*event, &mut self.running) {
+            running.has_rested = rests(update.status.state);
+        }
         self.push(Change::Event { event, text, by });
         Ok(Reported::Taken)
     }
@@ -369,7 +407,7 @@ impl Case {
         let message = self.task.history.iter().rev().find(|message| message.message_id == errand.message_id).cloned();
         let message = message.unwrap_or_else(|| Message::new(&errand.message_id, Role::User, vec![]));
         self.calls += 1;
-        self.running = Some(Running { number: self.calls, errand: errand.clone() });
+        self.running = Some(Running { number: self.calls, errand: errand.clone(), has_rested: false });
         Some(Start { number: self.calls, attempt: self.attempt, errand, message, task: Arc::clone(&self.task) })
     }
 
@@ -385,28 +423,33 @@ impl Case {
     /// A call of the executor was broken off: its message is still to be worked on, by whoever comes next.
     pub(crate) fn break_off(&mut self, number: u64) {
         let Some(running) = self.running.take_if(|running| running.number == number) else { return };
-        if number > self.lost && !rests(self.state()) {
+        if number > self.lost && !running.has_rested && !self.state().is_terminal() {
             self.queue.push_front(running.errand);
         }
     }
 
-    /// The message of the call that is under way and counts.
-    fn current(&self) -> Option<&Errand> {
-        self.running.as_ref().filter(|running| running.number > self.lost).map(|running| &running.errand)
+    /// Whether the task has ended, or came to rest in the call that is under way.
+    pub(crate) fn has_rested(&self) -> bool {
+        self.state().is_terminal() || self.running.as_ref().is_some_and(|running| running.has_rested)
+    }
+
+    /// The call that is under way, if it counts.
+    fn current(&self) -> Option<&Running> {
+        self.running.as_ref().filter(|running| running.number > self.lost)
     }
 
     /// The call of the executor that should stop, if one should: the task has ended, another process works on it, or the next message
-    /// waits while the task is at rest.
+    /// waits since this one has brought the task to rest.
     pub(crate) fn halted(&self) -> Option<u64> {
         let running = self.running.as_ref()?;
-        let gives_way = rests(self.state()) && !self.queue.is_empty();
+        let gives_way = running.has_rested && !self.queue.is_empty();
         (self.state().is_terminal() || running.number <= self.lost || gives_way).then_some(running.number)
     }
 
-    /// Messages that are to be worked on. A message whose task rests was worked on, though its call may still be under way.
+    /// Messages that are to be worked on. One that has brought the task to rest was, though its call may still be under way.
     fn owed(&self) -> impl Iterator<Item = &Errand> {
         let state = self.state();
-        let current = self.current().filter(|_| !rests(state));
+        let current = self.current().filter(|running| !running.has_rested).map(|running| &running.errand);
         current.into_iter().chain(&self.queue).filter(move |_| !state.is_terminal())
     }
 }

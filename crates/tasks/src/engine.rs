@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use a2a::{A2aError, AgentCard, Caller, Task, TaskPushNotificationConfig};
-use store::a2a::{NewPush, TaskKey};
+use store::a2a::{NewPush, PutPush, Putting, TaskKey};
 use store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::case::Loaded;
-use crate::core::{Core, chain};
+use crate::core::{Core, chain, fault};
 use crate::limits::{ID_BYTES_MAX, Limits, WRITERS};
 use crate::live::Live;
 use crate::push::{Poster, PushOptions};
@@ -108,6 +108,7 @@ impl<E: Executor> Engine<E> {
         for _ in 0..WRITERS {
             inner.run("writer", writer::run(Arc::clone(&inner)));
         }
+        inner.run("heart", keeper::keep_alive(Arc::clone(&inner)));
         inner.run("keeper", keeper::run(Arc::clone(&inner)));
         inner.run("poster", push::run(Arc::clone(&inner)));
         Ok(Self { inner })
@@ -139,7 +140,7 @@ impl<E: Executor> Engine<E> {
         inner.check_streaming()?;
         let live = inner.visible(caller, &TaskKey { tenant: caller.tenant.clone(), id: task_id.to_owned() }).await?;
         // A place first: whatever happens after the task was read is then kept at hand.
-        let seat = Seat::take(&live)?;
+        let seat = Seat::take(&live, Seat::permit(&inner.core)?)?;
         let (task, seq) = inner.read(&live).await?;
         match after {
             Some(after) if after > seq.unsigned_abs() => Err(A2aError::invalid_field("after", "has not happened yet")),
@@ -235,6 +236,27 @@ impl<E: Executor> Inner<E> {
         }
         let config = serde_json::to_string(config).map_err(|_| A2aError::internal("the configuration cannot be written"))?;
         Ok(NewPush { id, config })
+    }
+
+    /// Stores a configuration of a task that is there. Events after number `after` are posted; without it, those from now on.
+    pub(crate) async fn put_push(
+        &self,
+        caller: &Caller,
+        key: &TaskKey,
+        push: &NewPush,
+        after: Option<i64>,
+    ) -> Result<(), A2aError> {
+        let core = &self.core;
+        let putting = Putting { limit: core.limits.pushes_per_task_max, after, now: core.surroundings.now() };
+        let put = core.store.put_push(&core.agent, key, &caller.sender, push, putting).await;
+        match put.map_err(|error| fault(&error))? {
+            PutPush::Done => {
+                core.posts.notify_one();
+                Ok(())
+            }
+            PutPush::Missing => Err(A2aError::task_not_found(&key.id)),
+            PutPush::Full => Err(push::too_many()),
+        }
     }
 }
 

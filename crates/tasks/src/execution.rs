@@ -7,7 +7,7 @@ use a2a::{A2aError, Caller, Part, TaskState};
 use futures::FutureExt as _;
 use tracing::Instrument as _;
 
-use crate::case::{Reporter, Start, rests};
+use crate::case::{Case, Reporter, Start};
 use crate::engine::Inner;
 use crate::live::Live;
 use crate::{Executor, Update, Updates, Work};
@@ -82,7 +82,7 @@ fn work(live: &Live, start: Start) -> Work {
 
 /// Writes down how a call ended. When this process stops, what did not come to rest is left to another.
 async fn finish(live: &Arc<Live>, number: u64, ended: Ended) {
-    let is_unfinished = live.core().stopping.is_cancelled() && !live.look(|case| rests(case.state()));
+    let is_unfinished = live.core().stopping.is_cancelled() && !live.look(Case::has_rested);
     if is_unfinished {
         return live.take_part(|case| case.break_off(number));
     }
@@ -94,9 +94,9 @@ async fn finish(live: &Arc<Live>, number: u64, ended: Ended) {
     live.take_part(|case| case.finish(number));
 }
 
-/// The task fails, unless it came to rest before.
+/// The task fails, unless the call has brought it to rest before.
 async fn fail(live: &Arc<Live>, number: u64, error: &A2aError) {
-    if live.look(|case| rests(case.state())) {
+    if live.look(Case::has_rested) {
         tracing::warn!(error = error.message, "the executor failed after the task came to rest");
         return;
     }

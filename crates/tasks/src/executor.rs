@@ -20,7 +20,8 @@ pub struct Work {
     pub accepted_output_modes: Vec<String>,
     /// What the request said beside the message.
     pub metadata: Metadata,
-    /// How often this work was begun, from 1. More than once: a process died over it, and what it did is to be found out first.
+    /// How often this work was begun, from 1. More than once: a process died over it, and what it did is to be found out first. A
+    /// process that stopped does not count: it had asked the call to stop.
     pub attempt: u32,
 }
 
@@ -35,8 +36,8 @@ pub enum Admission {
 
 /// What an agent does with work.
 pub trait Executor: Send + Sync + 'static {
-    /// Works on a message. Called after the message was committed; again, with a higher `attempt`, if the process died before the task
-    /// ended or waited for somebody: at least once.
+    /// Works on a message. Called after the message was committed; again, if the process stopped or, with a higher `attempt`, died before
+    /// the task ended or waited for somebody since the call began: at least once.
     ///
     /// At most one call per task is under way. A further message waits for its turn; if the task waits for somebody meanwhile, the
     /// call before is asked to stop ([`Updates::stopped`]).

@@ -23,39 +23,51 @@ pub(crate) async fn beat(core: &Core) -> Result<(), StoreError> {
     core.store.beat(&core.agent, &core.us, core.surroundings.now() + core.limits.lease).await
 }
 
-/// Looks until the engine stops. Goes on saying that this process is alive until all work under way has ended.
-pub(crate) async fn run<E: Executor>(engine: Arc<Inner<E>>) {
+/// Goes on saying that this process is alive until all work under way has ended. Waits for nothing else: whoever is late is taken for
+/// dead.
+pub(crate) async fn keep_alive<E: Executor>(engine: Arc<Inner<E>>) {
     let core = &engine.core;
-    let mut ticks = tokio::time::interval(core.limits.look_every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last_beat = Instant::now();
+    let mut pause = core.limits.lease / BEATS_PER_LEASE;
     loop {
         tokio::select! {
-            _ = ticks.tick() => {}
+            () = tokio::time::sleep(pause) => {}
             () = core.queue.closed() => return,
         }
-        let look = core.look();
-        let is_beat = last_beat.elapsed() >= core.limits.lease / BEATS_PER_LEASE;
-        if is_beat {
-            match beat(core).await {
-                Ok(()) => last_beat = Instant::now(),
-                Err(error) => tracing::warn!(error = chain(&error), "this process could not say that it is alive"),
-            }
-        }
-        if core.stopping.is_cancelled() {
-            continue;
-        }
-        if let Err(error) = look_around(&engine, look, is_beat).await {
-            tracing::warn!(error = chain(&error), "other processes could not be looked for");
+        pause = core.limits.lease / BEATS_PER_LEASE;
+        if let Err(error) = beat(core).await {
+            tracing::warn!(error = chain(&error), "this process could not say that it is alive");
+            pause = pause.min(core.limits.look_every);
         }
     }
 }
 
-async fn look_around<E: Executor>(engine: &Arc<Inner<E>>, look: u64, is_beat: bool) -> Result<(), StoreError> {
+/// Looks until the engine stops.
+pub(crate) async fn run<E: Executor>(engine: Arc<Inner<E>>) {
+    let core = &engine.core;
+    let mut ticks = tokio::time::interval(core.limits.look_every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut remembered = Instant::now();
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = core.stopping.cancelled() => return,
+        }
+        let look = core.look();
+        // Rarer, because nothing should be found.
+        let is_forgetful = remembered.elapsed() >= core.limits.lease;
+        if let Err(error) = look_around(&engine, look, is_forgetful).await {
+            tracing::warn!(error = chain(&error), "other processes could not be looked for");
+        }
+        if is_forgetful {
+            remembered = Instant::now();
+        }
+    }
+}
+
+async fn look_around<E: Executor>(engine: &Arc<Inner<E>>, look: u64, is_forgetful: bool) -> Result<(), StoreError> {
     take_over(engine).await?;
     notice(engine, look).await?;
-    // Rarer, because nothing should be found.
-    if is_beat { remember(engine).await } else { Ok(()) }
+    if is_forgetful { remember(engine).await } else { Ok(()) }
 }
 
 /// Begins anew what dead processes left behind.

@@ -16,16 +16,18 @@ pub struct Limits {
     pub blocking_max: Duration,
     /// How long one call of the executor may take. What takes longer should return and go on from outside.
     pub execution_max: Duration,
-    /// How often work is begun anew after its process died: a task that kills its process must not do so for ever.
+    /// How often work is begun, where each time but the last its process died: a task that kills its process must not do so for ever.
     pub attempts_max: u32,
     /// How long a call of the executor may go on after it was asked to stop.
     pub stop_max: Duration,
     /// A process that was silent for this long is dead, and its tasks go to another. As for outbox rows.
     pub lease: Duration,
-    /// How often a process says that it is alive, looks for dead ones, and looks what others did to tasks that it watches.
+    /// How often a process looks for dead ones, and what others did to tasks that it watches.
     pub look_every: Duration,
-    /// Bytes of one task as JSON: it is read, written and sent as a whole. Below what the store takes (16 MiB).
+    /// Bytes of one task as JSON, messages and all: it is read, written and sent as a whole. Below what the store takes (16 MiB).
     pub task_bytes_max: usize,
+    /// Bytes of tasks after which a page of a listing ends, though fewer than asked for are on it: it is read and sent as a whole.
+    pub page_bytes_max: u32,
     /// Artifacts of one task.
     pub artifacts_max: usize,
     /// Messages that a task remembers; the oldest are forgotten first.
@@ -67,6 +69,7 @@ impl Default for Limits {
             lease: Duration::from_secs(10),
             look_every: Duration::from_secs(1),
             task_bytes_max: 8 << 20,
+            page_bytes_max: 16 << 20,
             artifacts_max: 256,
             history_max: 1_000,
             events_max: 100_000,
@@ -86,6 +89,8 @@ impl Default for Limits {
 
 /// Tasks written in one transaction: more would make the first ones wait for the last ones.
 pub(crate) const BATCH_MAX: usize = 256;
+/// Bytes after which a batch ends, be it of one task: a statement with many large tasks would take longer than the store lets it.
+pub(crate) const BATCH_BYTES_MAX: usize = 16 << 20;
 /// One batch is prepared while the other is under way; two cores commit no faster with more.
 pub(crate) const WRITERS: usize = 2;
 /// Ids are parts of index entries, of which Postgres takes 2704 bytes: the longest has four, and the time.
@@ -96,7 +101,8 @@ pub(crate) const TAKE_OVER_MAX: u32 = 256;
 pub(crate) const HELD_MAX: u32 = 10_000;
 /// Tasks that one statement compares.
 pub(crate) const COMPARED_MAX: usize = 1_000;
-/// Writes whose events are read at once: a stream's memory is bounded by this and `unwritten_bytes_max`.
-pub(crate) const EVENT_ROWS_MAX: u32 = 16;
+/// Bytes after which no further write's events are read at once: a stream, or a post, holds so much and the events of one write, which
+/// are one event, or `unwritten_bytes_max`.
+pub(crate) const EVENT_BYTES_MAX: u32 = 256 << 10;
 /// Bytes of new events that a small task may gather before it is written as a whole again.
 pub(crate) const UNSAVED_BYTES_MIN: usize = 4 << 10;

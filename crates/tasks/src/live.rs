@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use a2a::{A2aError, Message, StreamResponse};
-use store::a2a::{MessageKey, TaskKey, TaskWrite};
+use a2a::{A2aError, StreamResponse};
+use store::a2a::{TaskKey, TaskWrite};
 use tokio::sync::{oneshot, watch};
 
-use crate::case::{Answer, Case, Committed, Draft, Found, Loaded, Offered, Recovered, Reported, Reporter, Standing, Start};
+use crate::case::{
+    Answer, Case, Committed, Draft, Found, Loaded, Offer, Offered, Recovered, Reported, Reporter, Standing, Start,
+};
 use crate::core::Core;
-use crate::message::Errand;
 use crate::registry::Permit;
 
 /// What those learn who wait for something.
@@ -55,14 +56,6 @@ struct Recent {
     subscribers: usize,
     events: VecDeque<(i64, Arc<StreamResponse>, usize)>,
     bytes: usize,
-}
-
-/// A message that is to go on with a task.
-#[derive(Debug)]
-pub(crate) struct Offer {
-    pub(crate) key: MessageKey,
-    pub(crate) message: Message,
-    pub(crate) errand: Errand,
 }
 
 /// What came of it.
@@ -157,14 +150,13 @@ impl Live {
         }
         desk.tickets += 1;
         let ticket = desk.tickets;
-        let Offer { key, message, errand } = offer;
-        let offering = match desk.case.offer(ticket, key.clone(), message, errand, &self.core.limits) {
+        let offering = match desk.case.offer(ticket, offer, &self.core.limits) {
             Offered::Taken => {
                 let (sender, receiver) = oneshot::channel();
                 desk.asking.push((ticket, sender));
                 Offering::Asked(receiver)
             }
-            Offered::Busy(message, errand) => Offering::Busy(Offer { key, message, errand }),
+            Offered::Busy(offer) => Offering::Busy(offer),
             Offered::Refused(error) => Offering::Refused(error),
         };
         self.kick(&mut desk);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use store::a2a::MessageRow;
 
-use crate::limits::ID_BYTES_MAX;
+use crate::limits::{ID_BYTES_MAX, Limits};
 
 /// A message that is to be worked on, with what the request said beside it. It is stored until the work is done, so that another
 /// process can do it.
@@ -91,10 +91,22 @@ pub(crate) fn check_context(message: &Message, context_id: &str) -> Result<(), A
     }
 }
 
-/// What makes two messages the same.
-pub(crate) fn digest(message: &Message) -> Result<[u8; 32], A2aError> {
+/// What makes two messages the same, and how many bytes the message has as JSON.
+pub(crate) fn digest(message: &Message) -> Result<([u8; 32], usize), A2aError> {
     let text = serde_json::to_vec(message).map_err(|_| A2aError::internal("the message cannot be written"))?;
-    Ok(Sha256::digest(text).into())
+    Ok((Sha256::digest(&text).into(), text.len()))
+}
+
+/// A message is part of its task, and counts like everything else in it. `before`: the bytes of the task without it.
+pub(crate) fn check_bytes(bytes: usize, before: usize, limits: &Limits) -> Result<(), A2aError> {
+    let max = limits.task_bytes_max;
+    if bytes.saturating_add(before) <= max {
+        return Ok(());
+    }
+    Err(A2aError::invalid_field(
+        "message",
+        &format!("must fit into its task, which holds at most {max} bytes, {before} of them taken"),
+    ))
 }
 
 /// What to do with a message whose id was seen before: the same again, or a refusal if it says something else now.

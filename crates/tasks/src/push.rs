@@ -14,13 +14,13 @@ use a2a::{A2aError, AgentCard, ErrorKind, ListTaskPushNotificationConfigsRespons
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use store::a2a::{ClaimedPush, PushOutcome};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::Executor;
 use crate::core::{Core, chain};
 use crate::engine::Inner;
-use crate::limits::{EVENT_ROWS_MAX, Limits};
+use crate::limits::{EVENT_BYTES_MAX, Limits};
 use crate::subscription;
 
 pub use address::Targets;
@@ -78,13 +78,18 @@ fn read_token(token: &str) -> Result<String, A2aError> {
 pub(crate) async fn run<E: Executor>(engine: Arc<Inner<E>>) {
     let core = &engine.core;
     let mut posts = JoinSet::new();
+    // Whose posts are under way.
+    let mut under_way: Vec<(String, AbortHandle)> = vec![];
     loop {
         while posts.try_join_next().is_some() {}
+        under_way.retain(|(_, post)| !post.is_finished());
         let room = core.limits.posts_at_once_max.saturating_sub(posts.len());
-        let claimed = claim(core, room).await;
+        let claimed = claim(core, room, &under_way).await;
         let is_all = claimed.len() < room;
         for push in claimed {
-            posts.spawn(deliver(Arc::clone(&engine), push));
+            let tenant = push.key.task.tenant.clone();
+            let post = posts.spawn(deliver(Arc::clone(&engine), push));
+            under_way.push((tenant, post));
         }
         tokio::select! {
             () = core.stopping.cancelled() => break,
@@ -100,13 +105,14 @@ pub(crate) async fn run<E: Executor>(engine: Arc<Inner<E>>) {
     }
 }
 
-async fn claim(core: &Core, room: usize) -> Vec<ClaimedPush> {
+async fn claim(core: &Core, room: usize, under_way: &[(String, AbortHandle)]) -> Vec<ClaimedPush> {
     let now = core.surroundings.now();
     let limit = u32::try_from(room).unwrap_or(u32::MAX);
     if limit == 0 {
         return vec![];
     }
-    match core.store.claim_pushes(&core.agent, now, now + lease(&core.limits), limit).await {
+    let tenants: Vec<&str> = under_way.iter().map(|(tenant, _)| tenant.as_str()).collect();
+    match core.store.claim_pushes(&core.agent, now, now + lease(&core.limits), limit, &tenants).await {
         Ok(claimed) => claimed,
         Err(error) => {
             tracing::warn!(error = chain(&error), "push notifications could not be looked for");
@@ -177,7 +183,7 @@ async fn post_all<E: Executor>(engine: &Inner<E>, push: &ClaimedPush, cursor: &m
     let config = read(&push.config).map_err(|error| Failure { text: error.message, is_final: true })?;
     let until = Instant::now() + core.limits.post_max;
     loop {
-        let rows = core.store.task_events(&core.agent, &push.key.task, *cursor, EVENT_ROWS_MAX).await;
+        let rows = core.store.task_events(&core.agent, &push.key.task, *cursor, EVENT_BYTES_MAX).await;
         let rows = rows.map_err(|error| Failure::passing(chain(&error)))?;
         if rows.is_empty() {
             return Ok(());

@@ -1,12 +1,13 @@
 //! Tasks with something to write, waiting for a writer.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::BATCH_MAX;
+use crate::case::Case;
+use crate::limits::{BATCH_BYTES_MAX, BATCH_MAX};
 use crate::live::Live;
 
 /// The queue of an engine. It is no longer than there are tasks in memory, because none stands in it twice.
@@ -19,7 +20,7 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub(crate) fn push(&self, live: Arc<Live>) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(live);
+        self.waiting().push_back(live);
         self.wake.notify_one();
     }
 
@@ -39,14 +40,23 @@ impl Queue {
     }
 
     fn batch(&self) -> Option<Vec<Arc<Live>>> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = waiting.len().min(BATCH_MAX);
-        let batch: Vec<_> = waiting.drain(..count).collect();
+        let mut batch = vec![];
+        let mut bytes = 0;
+        while batch.len() < BATCH_MAX && bytes < BATCH_BYTES_MAX {
+            // One by one: whoever pushes holds the task, so it must not be looked at while the queue is held.
+            let Some(live) = self.waiting().pop_front() else { break };
+            bytes += live.look(Case::unwritten_bytes);
+            batch.push(live);
+        }
         // What is left is for the other writer, which may have been told once for all of it.
-        if !waiting.is_empty() {
+        if !self.waiting().is_empty() {
             self.wake.notify_one();
         }
         (!batch.is_empty()).then_some(batch)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Arc<Live>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the writers when all is written.

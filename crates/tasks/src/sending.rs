@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use a2a::{A2aError, Caller, Message, SendMessageRequest, Task};
-use store::a2a::{Birth, MessageKey, NewPush, PutPush, TaskKey};
-use tokio::sync::oneshot;
+use a2a::{A2aError, Caller, ErrorKind, Message, SendMessageRequest, Task};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use store::a2a::{Birth, MessageKey, NewPush, TaskKey};
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
-use crate::case::{Answer, Case};
+use crate::case::{Answer, Beginning, Case, Offer};
 use crate::core::{fault, stops};
 use crate::engine::Inner;
-use crate::live::{Live, Offer, Offering};
+use crate::live::{Live, Offering, Progress};
 use crate::media;
 use crate::message::{self, Before, Errand};
 use crate::push;
@@ -37,6 +39,8 @@ struct Sending<'a, E> {
     engine: &'a Arc<Inner<E>>,
     caller: &'a Caller,
     digest: [u8; 32],
+    /// Bytes of the message as JSON.
+    bytes: usize,
     /// When it must be stored.
     deadline: Instant,
 }
@@ -53,7 +57,9 @@ pub(crate) async fn send<E: Executor>(
     message::check(caller, &request.message)?;
     media::check(&engine.card, &request.message)?;
     let deadline = Instant::now() + engine.core.limits.accept_max;
-    let sending = Sending { engine, caller, digest: message::digest(&request.message)?, deadline };
+    let (digest, bytes) = message::digest(&request.message)?;
+    message::check_bytes(bytes, 0, &engine.core.limits)?;
+    let sending = Sending { engine, caller, digest, bytes, deadline };
     match request.message.task_id.clone() {
         None => sending.begin(request).await,
         // Boxed, because it is the rarer one: callers hold room for the largest.
@@ -80,7 +86,8 @@ impl<E: Executor> Sending<'_, E> {
         let task = message::begin(request.message, &id, &context_id, core.surroundings.now());
         let owner = Arc::clone(&message_key.sender);
         let birth = Birth { owner: Arc::clone(&owner), context_id: context_id.into() };
-        let case = Case::begin(Arc::clone(&core.us), task, birth, push, errand, message_key);
+        let beginning = Beginning { task, bytes: self.bytes, birth, push, key: message_key, errand };
+        let case = Case::begin(Arc::clone(&core.us), beginning);
         let key = Arc::new(TaskKey { tenant: self.caller.tenant.clone(), id });
         let (live, answer) = Live::begin(Arc::clone(core), key, case, owner, permit);
         let live = core.registry.add(live);
@@ -94,12 +101,11 @@ impl<E: Executor> Sending<'_, E> {
 
     /// A message to a task that is there.
     async fn go_on(self, id: String, mut request: SendMessageRequest) -> Result<Sent, A2aError> {
-        let core = &self.engine.core;
         let message_key = self.key(&request.message);
         let key = TaskKey { tenant: self.caller.tenant.clone(), id };
         let live = self.engine.visible(self.caller, &key).await?;
         message::check_context(&request.message, &live.context_id)?;
-        let task = live.look(|case| Arc::clone(case.task()));
+        let task = self.certain(&live).await?;
         if task.status.state.is_terminal() {
             let ended = A2aError::unsupported_operation("the task has ended").with("taskId", &key.id);
             return self.known(&message_key).await?.ok_or(ended);
@@ -108,23 +114,57 @@ impl<E: Executor> Sending<'_, E> {
             return self.reply(&request.message, reply).await;
         }
         drop(task);
-        if let Some(push) = self.push(&mut request, &key.id)? {
-            let limit = core.limits.pushes_per_task_max;
-            let put = core.store.put_push(&core.agent, &key, &self.caller.sender, &push, limit).await;
-            if put.map_err(|error| fault(&error))? == PutPush::Full {
-                return Err(push::too_many());
-            }
+        let push = self.push(&mut request, &key.id)?;
+        if let Some(push) = &push {
+            // A message is refused before it is taken, and a copy of one that was taken is not.
+            self.check_room(&key, push, &message_key).await?;
         }
         let errand = Errand::new(self.caller, &mut request);
         let mut message = request.message;
         message::place(&mut message, &key.id, &live.context_id);
-        let offer = Offer { key: message_key.clone(), message, errand };
-        let refused = match self.offer(&live, offer).await? {
-            Answer::Taken(taken) => return Ok(Sent::Task { live, task: taken.task, seq: taken.seq }),
-            Answer::Known(record) => return self.again(message::again(record, &self.digest)?).await,
-            Answer::Refused(error) => error,
+        let offer = Offer { key: message_key.clone(), message, bytes: self.bytes, errand };
+        let (sent, after) = match self.offer(&live, offer).await? {
+            Answer::Taken(taken) => (Sent::Task { live, task: taken.task, seq: taken.seq }, Some(taken.seq)),
+            Answer::Known(record) => (self.again(message::again(record, &self.digest)?).await?, None),
+            Answer::Refused(refused) => (self.known(&message_key).await?.ok_or(refused)?, None),
         };
-        self.known(&message_key).await?.ok_or(refused)
+        if let (Some(push), Sent::Task { .. }) = (push, &sent) {
+            // Of a copy too: the process may have died after the message was taken. But a copy is not refused.
+            match self.engine.put_push(self.caller, &key, &push, after).await {
+                Err(error) if after.is_none() && matches!(error.kind, ErrorKind::ResourceExhausted { .. }) => {}
+                put => put?,
+            }
+        }
+        Ok(sent)
+    }
+
+    /// The task as it will be, but its end only once that is stored: it may be refused yet.
+    async fn certain(&self, live: &Live) -> Result<Arc<Task>, A2aError> {
+        let mut progress = live.progress();
+        loop {
+            progress.mark_unchanged();
+            let (task, has_ended) = live.look(|case| (Arc::clone(case.task()), case.stored().has_ended));
+            if has_ended || !task.status.state.is_terminal() {
+                return Ok(task);
+            }
+            self.after_next_write(&mut progress).await?;
+        }
+    }
+
+    async fn after_next_write(&self, progress: &mut watch::Receiver<Progress>) -> Result<(), A2aError> {
+        // The sender is in the task that is held here, so it cannot be gone.
+        let busy = |_| A2aError::unavailable("the task is busy; try again");
+        timeout_at(self.deadline, progress.changed()).await.map(drop).map_err(busy)
+    }
+
+    /// Refuses a configuration for which the task has no room, unless the message was taken before.
+    async fn check_room(&self, key: &TaskKey, push: &NewPush, message_key: &MessageKey) -> Result<(), A2aError> {
+        let core = &self.engine.core;
+        let configs = core.store.pushes(&core.agent, key, &self.caller.sender, None).await.map_err(|error| fault(&error))?;
+        let mut configs = configs.unwrap_or_default().iter().map(|config| push::read(config)).collect::<Result<Vec<_>, _>>()?;
+        configs.retain(|config| config.id.as_ref() != Some(&push.id));
+        let has_room = u32::try_from(configs.len()).is_ok_and(|count| count < core.limits.pushes_per_task_max);
+        if has_room || self.known(message_key).await?.is_some() { Ok(()) } else { Err(push::too_many()) }
     }
 
     /// Offers the message until the task can say something to it.
@@ -137,10 +177,7 @@ impl<E: Executor> Sending<'_, E> {
                 Offering::Refused(error) => return Ok(Answer::Refused(error)),
                 Offering::Busy(back) => offer = back,
             }
-            let changed = timeout_at(self.deadline, progress.changed()).await;
-            if changed.is_err() {
-                return Err(A2aError::unavailable("the task is busy; try again"));
-            }
+            self.after_next_write(&mut progress).await?;
         }
     }
 
@@ -208,6 +245,8 @@ impl<E: Executor> Sending<'_, E> {
             return Err(A2aError::invalid_field(field, "must be absent or the message's"));
         }
         config.task_id = Some(task_id.to_owned());
+        // One that has no name is named after its message, so that a copy of the message does not add another one.
+        config.id.get_or_insert_with(|| URL_SAFE_NO_PAD.encode(self.digest));
         self.engine.new_push(&mut config, "configuration.taskPushNotificationConfig.url").map(Some)
     }
 }

@@ -10,7 +10,7 @@ use a2a::{
     StreamResponse, SubscribeToTaskRequest, Task, TaskPushNotificationConfig, TaskState, Validate as _,
 };
 use futures::StreamExt as _;
-use store::a2a::{Place, PushKey, PutPush, TaskKey};
+use store::a2a::{PageSize, Place, PushKey, TaskKey};
 use tokio::time::{Instant, timeout_at};
 
 use crate::case;
@@ -47,10 +47,19 @@ impl<E: Executor> A2aService for Engine<E> {
         self.inner.check_streaming()?;
         request.validate()?;
         let history_length = request.configuration.as_ref().and_then(|configuration| configuration.history_length);
+        // A place first: who gets no stream shall not have sent anything.
+        let permit = Seat::permit(&self.inner.core)?;
+        let seat = match &request.message.task_id {
+            None => Err(permit),
+            Some(id) => {
+                let live = self.inner.visible(caller, &TaskKey { tenant: caller.tenant.clone(), id: id.clone() }).await?;
+                Ok(Seat::take(&live, permit)?)
+            }
+        };
         match sending::send(&self.inner, caller, request).await? {
             Sent::Reply(reply) => Ok(futures::stream::iter([Ok(StreamResponse::Message(reply))]).boxed()),
             Sent::Task { live, task, seq } => {
-                let seat = Seat::take(&live)?;
+                let seat = seat.or_else(|permit| Seat::take(&live, permit))?;
                 let task = Arc::new(Arc::unwrap_or_clone(task).view(history_length, true));
                 Ok(events(subscription::open(seat, seq, Some(task))))
             }
@@ -69,16 +78,10 @@ impl<E: Executor> A2aService for Engine<E> {
         request.validate()?;
         let page = page::read(caller, &request)?;
         let core = &self.inner.core;
-        // One more tells whether there is another page.
-        let mut listed = core
-            .store
-            .list_tasks(&core.agent, &page.filter, page.after.as_ref(), page.size + 1)
-            .await
-            .map_err(|error| fault(&error))?;
-        let size = usize::try_from(page.size).unwrap_or(usize::MAX);
-        let has_more = listed.rows.len() > size;
-        listed.rows.truncate(size);
-        let last = listed.rows.last().filter(|_| has_more);
+        let size = PageSize { tasks: page.size, bytes: core.limits.page_bytes_max };
+        let listed = core.store.list_tasks(&core.agent, &page.filter, page.after.as_ref(), size).await;
+        let listed = listed.map_err(|error| fault(&error))?;
+        let last = listed.rows.last().filter(|_| listed.has_more);
         let last = last.map(|row| page::write_token(&page.filter, &Place { status_at: row.status_at, id: row.id.clone() }));
         let shown = |row| {
             let task = Arc::unwrap_or_clone(case::load(row, &core.limits)?.task);
@@ -143,13 +146,8 @@ impl<E: Executor> A2aService for Engine<E> {
         request.validate()?;
         let id = request.task_id.clone().ok_or_else(|| A2aError::invalid_field("taskId", "is required"))?;
         let push = self.inner.new_push(&mut request, "url")?;
-        let (core, key) = (&self.inner.core, TaskKey { tenant: caller.tenant.clone(), id });
-        let put = core.store.put_push(&core.agent, &key, &caller.sender, &push, core.limits.pushes_per_task_max).await;
-        match put.map_err(|error| fault(&error))? {
-            PutPush::Done => Ok(request),
-            PutPush::Missing => Err(A2aError::task_not_found(&key.id)),
-            PutPush::Full => Err(push::too_many()),
-        }
+        self.inner.put_push(caller, &TaskKey { tenant: caller.tenant.clone(), id }, &push, None).await?;
+        Ok(request)
     }
 
     async fn get_push_config(

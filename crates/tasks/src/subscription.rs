@@ -9,8 +9,8 @@ use a2a::{A2aError, StreamResponse, Task};
 use futures::Stream;
 use tokio::sync::watch;
 
-use crate::core::{fault, stops};
-use crate::limits::EVENT_ROWS_MAX;
+use crate::core::{Core, fault, stops};
+use crate::limits::EVENT_BYTES_MAX;
 use crate::live::{Live, Progress};
 use crate::registry::Permit;
 
@@ -43,15 +43,19 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    /// A place, if there is one.
-    pub(crate) fn take(live: &Arc<Live>) -> Result<Self, A2aError> {
-        let core = live.core();
-        let permit = core.registry.subscriber(core.limits.subscribers_max);
-        let Some(permit) = permit.filter(|_| live.subscribe()) else {
-            return Err(A2aError::resource_exhausted("there are too many streams", Some(core.limits.look_every)));
-        };
-        Ok(Self { live: Arc::clone(live), _permit: permit })
+    /// A place among all streams, if there is one.
+    pub(crate) fn permit(core: &Core) -> Result<Permit, A2aError> {
+        core.registry.subscriber(core.limits.subscribers_max).ok_or_else(|| too_many(core))
     }
+
+    /// A place among those of the task, if there is one.
+    pub(crate) fn take(live: &Arc<Live>, permit: Permit) -> Result<Self, A2aError> {
+        if live.subscribe() { Ok(Self { live: Arc::clone(live), _permit: permit }) } else { Err(too_many(live.core())) }
+    }
+}
+
+fn too_many(core: &Core) -> A2aError {
+    A2aError::resource_exhausted("there are too many streams", Some(core.limits.look_every))
 }
 
 impl Drop for Seat {
@@ -118,7 +122,7 @@ impl Subscription {
             return Ok(());
         }
         let core = self.live.core();
-        let rows = core.store.task_events(&core.agent, self.live.key(), self.position, EVENT_ROWS_MAX).await;
+        let rows = core.store.task_events(&core.agent, self.live.key(), self.position, EVENT_BYTES_MAX).await;
         for row in rows.map_err(|error| fault(&error))? {
             let events = read(&row.events)?;
             let first = row.seq - i64::try_from(events.len()).unwrap_or(i64::MAX) + 1;

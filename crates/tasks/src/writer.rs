@@ -73,14 +73,14 @@ async fn write<E: Executor>(engine: &Arc<Inner<E>>, items: Vec<Item>) {
     }
 }
 
-/// Tries until Postgres answers, or this process stops for good. What went through without an answer shows as lost the next time, and
+/// Tries until Postgres answers, or this process stops for good; not again what is too much for one statement. What went through without an answer shows as lost the next time, and
 /// is found then.
 async fn submit<E: Executor>(engine: &Inner<E>, batch: &[TaskWrite]) -> Result<Vec<store::a2a::Lost>, StoreError> {
     let core = &engine.core;
     let mut pause = PAUSE;
     loop {
         match core.store.write_tasks(&core.agent, core.surroundings.now(), batch).await {
-            Err(error) if error.is_transient() && !core.hard_stop.is_cancelled() => {
+            Err(error) if error.is_transient() && !is_too_much(&error, batch) && !core.hard_stop.is_cancelled() => {
                 tracing::warn!(error = chain(&error), tasks = batch.len(), "tasks could not be written; trying again");
             }
             answered => return answered,
@@ -93,9 +93,14 @@ async fn submit<E: Executor>(engine: &Inner<E>, batch: &[TaskWrite]) -> Result<V
     }
 }
 
-/// Something in the batch cannot be stored: each task is tried alone, so that only the one to blame suffers.
+/// Whether fewer tasks at once might go through.
+fn is_too_much(error: &StoreError, batch: &[TaskWrite]) -> bool {
+    error.is_cut_off() && batch.len() > 1
+}
+
+/// Something in the batch cannot be stored, or all of it takes too long: each task is tried alone, so that only the one to blame suffers.
 async fn give_up<E: Executor>(engine: &Arc<Inner<E>>, lives: Vec<Arc<Live>>, batch: Vec<TaskWrite>, error: &StoreError) {
-    if error.is_transient() {
+    if error.is_transient() && !is_too_much(error, &batch) {
         // This process stops; another goes on from what is stored.
         tracing::warn!(error = chain(error), tasks = lives.len(), "tasks could not be written before the stop");
         return;

@@ -19,12 +19,14 @@ create table a2a_task (
     seq bigint not null,
     document_seq bigint not null,
     document json not null,
+    -- Of the document as text: a page is cut by it without reading the documents.
+    document_bytes integer not null,
     -- Messages that are yet to be worked on, and the process that does it.
     owed json,
     holder text collate "C",
     -- Goes up whenever a process begins to hold the task: what one says that held it before counts no more.
     turn integer not null,
-    -- How often the work was begun: it begins anew when its process died.
+    -- How often the work was begun: it begins anew when its process died. One that stopped in good order does not count.
     attempt integer not null,
     -- How many rows of a2a_push there are.
     pushes integer not null,
@@ -62,6 +64,8 @@ create table a2a_event (
     task_id text collate "C" not null,
     seq bigint not null,
     events json not null,
+    -- Of the events as text, for the same purpose.
+    bytes integer not null,
     primary key (tenant, agent, task_id, seq)
 );
 
@@ -84,14 +88,17 @@ create table a2a_push (
     primary key (tenant, agent, task_id, id)
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 
-create index a2a_push_due on a2a_push (agent, due_at) where due_at is not null;
+-- By tenant, because each of them gets its turn.
+create index a2a_push_due on a2a_push (agent, tenant, due_at) where due_at is not null;
 
 -- Processes that work on tasks. One that was silent until lease_until is dead: its tasks go to another. One row for a process, not
 -- one for a task, so that work that takes its time costs nothing.
 create table a2a_holder (
     id text collate "C" not null primary key,
     agent text collate "C" not null,
-    lease_until timestamptz not null
+    lease_until timestamptz not null,
+    -- It stopped in good order: that its work is begun again says nothing against the work.
+    released boolean not null default false
 );
 
 -- Writes many tasks in one transaction. Each stands or falls alone: one that lost its race is named in the result, and the others are
@@ -180,9 +187,10 @@ begin
 
     if p_new > 0 then
         insert into a2a_task (
-            tenant, agent, id, owner, context_id, state, status_at, revision, seq, document_seq, document, owed, holder, turn, attempt, pushes)
-        select i.tenant, p_agent, i.id, i.owner, i.context_id, i.state, i.status_at, 1, i.seq, i.seq, i.document::json, i.owed::json,
-            i.holder, i.turn, i.attempt, i.pushes
+            tenant, agent, id, owner, context_id, state, status_at, revision, seq, document_seq, document, document_bytes, owed, holder, turn,
+            attempt, pushes)
+        select i.tenant, p_agent, i.id, i.owner, i.context_id, i.state, i.status_at, 1, i.seq, i.seq, i.document::json,
+            octet_length(i.document), i.owed::json, i.holder, i.turn, i.attempt, i.pushes
         from unnest(
             p_tenants, p_ids, p_owners, p_contexts, p_expected, p_states, p_status_ats, p_seqs, p_documents, p_owed, p_holders, p_turns,
             p_attempts, p_pushes)
@@ -210,6 +218,7 @@ begin
             set state = i.state, status_at = i.status_at, revision = i.expected + 1, seq = i.seq,
                 document_seq = case when i.document is null then t.document_seq else i.seq end,
                 document = coalesce(i.document::json, t.document),
+                document_bytes = coalesce(octet_length(i.document), t.document_bytes),
                 owed = i.owed::json, holder = i.holder, turn = i.turn, attempt = i.attempt
             from item i
             where t.ctid = i.row and t.revision = i.expected
@@ -222,8 +231,8 @@ begin
             where i.expected > 0 and i.place <> all (v_known) and i.place <> all (v_lost) and i.place <> all (v_won);
         end if;
 
-        insert into a2a_event (tenant, agent, task_id, seq, events)
-        select i.tenant, p_agent, i.id, i.seq, i.events::json
+        insert into a2a_event (tenant, agent, task_id, seq, events, bytes)
+        select i.tenant, p_agent, i.id, i.seq, i.events::json, octet_length(i.events)
         from unnest(p_tenants, p_ids, p_seqs, p_events) with ordinality as i (tenant, id, seq, events, place)
         where i.events is not null and i.place <> all (v_known) and i.place <> all (v_lost);
     end if;
@@ -247,7 +256,8 @@ begin
     select l.place, 'task' from unnest(v_lost) as l (place);
 end $$;
 
--- Sets one of a task's places to post to. Answers what came of it: 'done', 'missing' (no such task of this owner) or 'full'.
+-- Sets one of a task's places to post to, beginning with the event after p_after (null: with what comes from now on). Answers what came
+-- of it: 'done', 'missing' (no such task of this owner) or 'full'.
 create function a2a_put_push(
     p_tenant text,
     p_agent text,
@@ -255,19 +265,31 @@ create function a2a_put_push(
     p_owner text,
     p_id text,
     p_config text,
-    p_pushes_max integer
+    p_pushes_max integer,
+    p_after bigint,
+    p_now timestamptz
 ) returns text language plpgsql as $$
 declare
     v_seq bigint;
     v_pushes integer;
+    v_cursor bigint;
+    v_due_at timestamptz;
 begin
     select seq, pushes into v_seq, v_pushes from a2a_task
     where tenant = p_tenant and agent = p_agent and id = p_task and owner = p_owner for update;
     if not found then
         return 'missing';
     end if;
-    -- Set anew, it begins with what comes from now on.
-    update a2a_push set config = p_config::json, cursor = v_seq, wanted = v_seq, due_at = null, lease = lease + 1, attempts = 0, given_up_at = null
+    -- The same again changes nothing: what is on its way still arrives.
+    perform from a2a_push
+    where tenant = p_tenant and agent = p_agent and task_id = p_task and id = p_id and config::text = p_config and given_up_at is null;
+    if found then
+        return 'done';
+    end if;
+    v_cursor := least(coalesce(p_after, v_seq), v_seq);
+    v_due_at := case when v_cursor < v_seq then p_now end;
+    update a2a_push
+    set config = p_config::json, cursor = v_cursor, wanted = v_seq, due_at = v_due_at, lease = lease + 1, attempts = 0, given_up_at = null
     where tenant = p_tenant and agent = p_agent and task_id = p_task and id = p_id;
     if found then
         return 'done';
@@ -275,8 +297,8 @@ begin
     if v_pushes >= p_pushes_max then
         return 'full';
     end if;
-    insert into a2a_push (tenant, agent, task_id, id, config, cursor, wanted)
-    values (p_tenant, p_agent, p_task, p_id, p_config::json, v_seq, v_seq);
+    insert into a2a_push (tenant, agent, task_id, id, config, cursor, wanted, due_at)
+    values (p_tenant, p_agent, p_task, p_id, p_config::json, v_cursor, v_seq, v_due_at);
     -- A new revision: whoever holds the task in memory must learn that its events are to be posted.
     update a2a_task set pushes = pushes + 1, revision = revision + 1 where tenant = p_tenant and agent = p_agent and id = p_task;
     return 'done';

@@ -7,27 +7,29 @@ use crate::{Store, StoreError};
 
 const BEAT: &str = "
     insert into a2a_holder (id, agent, lease_until) values ($1, $2, $3)
-    on conflict (id) do update set lease_until = excluded.lease_until";
+    on conflict (id) do update set lease_until = excluded.lease_until, released = false";
 
 // A process that is late may come back and take messages under its old name: so rows of the dead stay for a day, and are looked
 // through each time.
 const TAKE_OVER: &str = "
     with dead as (
-        select id from a2a_holder where agent = $1 and id <> $2 and lease_until <= $3 order by id for update skip locked
+        select id, released from a2a_holder where agent = $1 and id <> $2 and lease_until <= $3 order by id for update skip locked
     ), orphan as (
-        select o.* from dead d
+        select o.*, d.released from dead d
         cross join lateral (select t.tenant, t.agent, t.id from a2a_task t where t.holder = d.id limit $4 for update) as o
     ), forgotten as (
         delete from a2a_holder h using dead d
         where h.id = d.id and h.lease_until <= $3 - interval '1 day' and not exists (select from orphan)
     )
-    update a2a_task t set holder = $2, turn = t.turn + 1, attempt = t.attempt + 1, revision = t.revision + 1 from orphan o
+    update a2a_task t set holder = $2, turn = t.turn + 1, revision = t.revision + 1,
+        attempt = t.attempt + case when o.released then 0 else 1 end
+    from orphan o
     where t.tenant = o.tenant and t.agent = o.agent and t.id = o.id
     returning t.tenant, t.id";
 
 const HELD: &str = "select tenant, id from a2a_task where holder = $1 limit $2";
 
-const RELEASE: &str = "update a2a_holder set lease_until = $2 where id = $1 and lease_until > $2";
+const RELEASE: &str = "update a2a_holder set lease_until = least(lease_until, $2), released = true where id = $1";
 
 impl Store {
     /// Says that this process is alive, and will say so again before `until`.
@@ -40,7 +42,7 @@ impl Store {
     }
 
     /// Gives this process up to `limit` tasks of processes that are dead at `now`. Whatever those still write is refused, because
-    /// the revision goes up.
+    /// the revision goes up. So does the attempt, unless they had stopped in good order.
     ///
     /// # Errors
     /// If Postgres does not answer.
@@ -60,7 +62,7 @@ impl Store {
         Ok(keys.into_iter().map(|(tenant, id)| TaskKey { tenant, id }).collect())
     }
 
-    /// Says that this process stops: others need not wait for its silence.
+    /// Says that this process stops: others need not wait for its silence, and its work did not kill it.
     ///
     /// # Errors
     /// If Postgres does not answer.

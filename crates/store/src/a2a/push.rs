@@ -15,6 +15,17 @@ pub struct NewPush {
     pub config: String,
 }
 
+/// How a configuration of a task that is there is to be stored.
+#[derive(Debug, Clone, Copy)]
+pub struct Putting {
+    /// How many the task may have.
+    pub limit: u32,
+    /// It begins with the event after this one; none: with what comes from now on.
+    pub after: Option<i64>,
+    /// Now.
+    pub now: DateTime<Utc>,
+}
+
 /// Which configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushKey {
@@ -70,7 +81,7 @@ pub struct PushBacklog {
     pub given_up: u64,
 }
 
-const PUT: &str = "select a2a_put_push($1, $2, $3, $4, $5, $6, $7)";
+const PUT: &str = "select a2a_put_push($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
 const PUSHES: &str = "
     select p.config::text from a2a_task t
@@ -79,12 +90,25 @@ const PUSHES: &str = "
 
 const DELETE: &str = "select a2a_delete_push($1, $2, $3, $4, $5)";
 
+// From tenant to tenant, by the index: however much one of them has to post, the others' is found beside it. Whoever has the fewest posts
+// under way comes first.
 const CLAIM: &str = "
-    with due as (
-        select tenant, agent, task_id, id from a2a_push
-        where agent = $1 and due_at <= $2 order by due_at limit $4 for update skip locked
+    with recursive named (tenant) as (
+        select min(tenant) from a2a_push where agent = $1 and due_at <= $2
+        union all
+        select (select min(p.tenant) from a2a_push p where p.agent = $1 and p.due_at <= $2 and p.tenant > n.tenant)
+        from named n where n.tenant is not null
+    ), due as (
+        select d.*, row_number() over (partition by d.tenant order by d.due_at)
+            + (select count(*) from unnest($5::text[]) as u (tenant) where u.tenant = d.tenant) as turn
+        from named n cross join lateral (
+            select p.tenant, p.agent, p.task_id, p.id, p.due_at from a2a_push p
+            where p.agent = $1 and p.tenant = n.tenant and p.due_at <= $2 order by p.due_at limit $4 for update skip locked
+        ) as d
+    ), chosen as (
+        select * from due order by turn, due_at limit $4
     )
-    update a2a_push p set due_at = $3, lease = p.lease + 1 from due d
+    update a2a_push p set due_at = $3, lease = p.lease + 1 from chosen d
     where p.tenant = d.tenant and p.agent = d.agent and p.task_id = d.task_id and p.id = d.id
     returning p.tenant, p.task_id, p.id, p.config::text, p.cursor, p.attempts, p.lease";
 
@@ -103,8 +127,8 @@ const BACKLOG: &str = "
 type ClaimedRow = (String, String, String, String, i64, i32, i64);
 
 impl Store {
-    /// Stores a configuration of this owner's task, which may have `limit` of them. One of the same id is replaced, and begins with
-    /// the events from now on.
+    /// Stores a configuration of this owner's task. One of the same id is replaced, unless it is the same and was not given up: then it
+    /// goes on as it is.
     ///
     /// # Errors
     /// If Postgres does not answer, or it cannot be stored.
@@ -114,12 +138,13 @@ impl Store {
         task: &TaskKey,
         owner: &str,
         push: &NewPush,
-        limit: u32,
+        putting: Putting,
     ) -> Result<PutPush, StoreError> {
         check_id("push id", &push.id)?;
         check_size("push", push.config.len())?;
         let query = sqlx::query_scalar(PUT).bind(&task.tenant).bind(agent).bind(&task.id).bind(owner);
-        let query = query.bind(&push.id).bind(&push.config).bind(i32::try_from(limit).unwrap_or(i32::MAX));
+        let query = query.bind(&push.id).bind(&push.config).bind(i32::try_from(putting.limit).unwrap_or(i32::MAX));
+        let query = query.bind(putting.after).bind(putting.now);
         let done: String = self.run("a2a-put-push", async |c| query.fetch_one(c).await).await?;
         Ok(match done.as_str() {
             "done" => PutPush::Done,
@@ -154,7 +179,8 @@ impl Store {
         self.run("a2a-delete-push", async |c| query.fetch_one(c).await).await
     }
 
-    /// Takes up to `limit` configurations that are due at `now`, the longest due first. Nobody else gets them before `until`.
+    /// Takes up to `limit` configurations that are due at `now`, the longest due of each tenant first. Tenants take turns, and `under_way`,
+    /// the tenants of the posts that are, counts as turns that they had. Nobody else gets them before `until`.
     ///
     /// # Errors
     /// If Postgres does not answer.
@@ -164,8 +190,9 @@ impl Store {
         now: DateTime<Utc>,
         until: DateTime<Utc>,
         limit: u32,
+        under_way: &[&str],
     ) -> Result<Vec<ClaimedPush>, StoreError> {
-        let query = sqlx::query_as(CLAIM).bind(agent).bind(now).bind(until).bind(i64::from(limit));
+        let query = sqlx::query_as(CLAIM).bind(agent).bind(now).bind(until).bind(i64::from(limit)).bind(under_way);
         let rows: Vec<ClaimedRow> = self.run("a2a-claim-pushes", async |c| query.fetch_all(c).await).await?;
         let claimed = |(tenant, task_id, id, config, cursor, attempts, lease): ClaimedRow| {
             let key = PushKey { task: TaskKey { tenant, id: task_id }, id };

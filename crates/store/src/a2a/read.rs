@@ -79,9 +79,17 @@ const MESSAGE: &str = "
     select digest, task_id, revision, reply::text as reply from a2a_message
     where tenant = $1 and agent = $2 and sender = $3 and message_id = $4";
 
+// What is cut off is not read: large values stand beside the rows.
 const EVENTS: &str = "
-    select seq, events::text as events from a2a_event
-    where tenant = $1 and agent = $2 and task_id = $3 and seq > $4 order by seq limit $5";
+    select e.seq, e.events::text as events from (
+        select n.*, sum(n.bytes) over (order by n.seq) - n.bytes as before from (
+            select seq, events, bytes from a2a_event
+            where tenant = $1 and agent = $2 and task_id = $3 and seq > $4 order by seq limit $6
+        ) as n
+    ) as e
+    where e.before < $5 order by e.seq";
+/// Writes whose events are read at once, however small they are.
+const EVENT_ROWS_MAX: i64 = 64;
 
 // Row by row: a join could be planned as reading the whole table.
 const CHANGED: &str = "
@@ -113,12 +121,14 @@ impl Store {
         self.run("a2a-message", async |c| query.fetch_optional(c).await).await
     }
 
-    /// A task's events after number `after`, in order, those of at most `limit` writes.
+    /// A task's events after number `after`, in order: those of the next write, and of further ones until there are `bytes` bytes.
+    /// More may follow, unless there are none.
     ///
     /// # Errors
     /// If Postgres does not answer.
-    pub async fn task_events(&self, agent: &str, key: &TaskKey, after: i64, limit: u32) -> Result<Vec<EventRow>, StoreError> {
-        let query = sqlx::query_as(EVENTS).bind(&key.tenant).bind(agent).bind(&key.id).bind(after).bind(i64::from(limit));
+    pub async fn task_events(&self, agent: &str, key: &TaskKey, after: i64, bytes: u32) -> Result<Vec<EventRow>, StoreError> {
+        let query = sqlx::query_as(EVENTS).bind(&key.tenant).bind(agent).bind(&key.id).bind(after);
+        let query = query.bind(i64::from(bytes)).bind(EVENT_ROWS_MAX);
         self.run("a2a-events", async |c| query.fetch_all(c).await).await
     }
 

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use incident::task::Role;
 use store::Store;
 use store::a2a::{
-    Birth, Filter, Lost, MessageKey, NewPush, Place, PushBacklog, PushKey, PushOutcome, PutPush, Rival, TaskKey, TaskRow,
-    TaskWrite,
+    Birth, Filter, Lost, MessageKey, NewPush, PageSize, Place, PushBacklog, PushKey, PushOutcome, PutPush, Putting, Rival,
+    TaskKey, TaskRow, TaskWrite,
 };
 
 use crate::bed::{at, bed};
@@ -88,9 +88,12 @@ async fn a_task_is_read_as_it_was_written() {
     write(&store, &[TaskWrite { document: Some("{}".to_owned()), ..next("t", 3, 4) }]).await;
     let whole = row(&store, "t").await;
     assert_eq!((whole.document.as_str(), whole.later.len()), ("{}", 0));
-    let events = store.task_events(AGENT, &key("t"), 2, 10).await.unwrap();
+    let events = store.task_events(AGENT, &key("t"), 2, 1_000).await.unwrap();
     assert_eq!(events.iter().map(|row| row.seq).collect::<Vec<_>>(), [3, 4]);
-    assert_eq!(store.task_events(AGENT, &key("t"), 0, 1).await.unwrap().len(), 1);
+    // Each of the three rows has three bytes: the last one may go beyond the end.
+    for (bytes, rows) in [(0, 0), (1, 1), (3, 1), (4, 2), (7, 3)] {
+        assert_eq!(store.task_events(AGENT, &key("t"), 0, bytes).await.unwrap().len(), rows, "{bytes}");
+    }
     assert!(store.task("another", &key("t")).await.unwrap().is_none());
 }
 
@@ -119,7 +122,7 @@ async fn whoever_loses_a_race_does_not_fail_the_others() {
     assert!(store.taken_message(AGENT, "acme", "ada", "m-late").await.unwrap().is_none());
     let taken = store.taken_message(AGENT, "acme", "ada", "m-fits").await.unwrap().unwrap();
     assert_eq!((taken.task_id.as_deref(), taken.revision, taken.digest), (Some("d"), Some(2), vec![7; 32]));
-    assert!(store.task_events(AGENT, &key("b"), 1, 9).await.unwrap().is_empty(), "no events of those who lost");
+    assert!(store.task_events(AGENT, &key("b"), 1, 1_000).await.unwrap().is_empty(), "no events of those who lost");
 }
 
 #[tokio::test]
@@ -180,7 +183,8 @@ async fn a_listing_goes_on_after_its_last_task() {
     let filter = Filter { tenant: "acme".to_owned(), owner: "ada".to_owned(), context_id: None, state: None, since: None };
     let list = async |filter: &Filter, after: Option<(i64, &str)>| {
         let after = after.map(|(second, id)| Place { status_at: at(second), id: id.to_owned() });
-        let listed = store.list_tasks(AGENT, filter, after.as_ref(), 2).await.unwrap();
+        let size = PageSize { tasks: 2, bytes: 1_000 };
+        let listed = store.list_tasks(AGENT, filter, after.as_ref(), size).await.unwrap();
         (listed.rows.into_iter().map(|row| row.id).collect::<Vec<_>>(), listed.total)
     };
     assert_eq!(list(&filter, None).await, (vec!["d".to_owned(), "c".to_owned()], 4));
@@ -188,6 +192,13 @@ async fn a_listing_goes_on_after_its_last_task() {
     assert_eq!(list(&filter, Some((1, "a"))).await, (vec![], 4));
     let since = Filter { since: Some(at(2)), ..filter.clone() };
     assert_eq!(list(&since, Some((2, "c"))).await, (vec!["b".to_owned()], 3));
+    // A document has 16 bytes.
+    for (tasks, bytes, found, has_more) in
+        [(4, 16, 1, true), (4, 17, 2, true), (4, 1_000, 4, false), (3, 1_000, 3, true), (9, 48, 3, true)]
+    {
+        let listed = store.list_tasks(AGENT, &filter, None, PageSize { tasks, bytes }).await.unwrap();
+        assert_eq!((listed.rows.len(), listed.has_more), (found, has_more), "{tasks} tasks, {bytes} bytes");
+    }
     for other in [
         Filter { tenant: "other".to_owned(), ..filter.clone() },
         Filter { owner: "bob".to_owned(), ..filter.clone() },
@@ -227,6 +238,13 @@ async fn a_dead_process_is_inherited_from_once_and_refused_afterwards() {
     write(&store, &[TaskWrite { holder: Some("four".into()), ..new("d", "m-d") }]).await;
     store.release("four", at(30)).await.unwrap();
     assert_eq!(store.take_over(AGENT, "two", at(30), 10).await.unwrap(), [key("d")]);
+    let released = row(&store, "d").await;
+    assert_eq!((released.holder.as_deref(), released.turn, released.attempt), (Some("two"), 2, 1), "its work did not kill it");
+    // It goes on after all, and dies.
+    store.beat(AGENT, "four", at(40)).await.unwrap();
+    write(&store, &[TaskWrite { holder: Some("four".into()), ..new("e", "m-e") }]).await;
+    assert_eq!(store.take_over(AGENT, "two", at(41), 10).await.unwrap(), [key("e")]);
+    assert_eq!(row(&store, "e").await.attempt, 2);
 }
 
 fn push_key(id: &str) -> PushKey {
@@ -235,7 +253,8 @@ fn push_key(id: &str) -> PushKey {
 
 async fn put(store: &Store, id: &str, owner: &str) -> PutPush {
     let push = NewPush { id: id.to_owned(), config: format!("\"{id}\"") };
-    store.put_push(AGENT, &key("t"), owner, &push, 2).await.unwrap()
+    let putting = Putting { limit: 2, after: None, now: at(0) };
+    store.put_push(AGENT, &key("t"), owner, &push, putting).await.unwrap()
 }
 
 #[tokio::test]
@@ -265,7 +284,7 @@ async fn a_place_is_posted_to_by_one_process_at_a_time_and_nothing_is_forgotten(
     let (_bed, store) = store().await;
     write(&store, &[new("t", "m")]).await;
     put(&store, "p", "ada").await;
-    let claim = async |now: i64, until: i64| store.claim_pushes(AGENT, at(now), at(until), 10).await.unwrap();
+    let claim = async |now: i64, until: i64| store.claim_pushes(AGENT, at(now), at(until), 10, &[]).await.unwrap();
     assert_eq!(claim(0, 30).await, [], "nothing has happened");
     write(&store, &[TaskWrite { pushes: 1, ..next("t", 2, 2) }]).await;
     let first = claim(0, 30).await.pop().unwrap();
@@ -294,6 +313,57 @@ async fn a_place_is_posted_to_by_one_process_at_a_time_and_nothing_is_forgotten(
     assert_eq!(store.push_backlog(AGENT).await.unwrap(), PushBacklog { due: 0, given_up: 1 });
     put(&store, "p", "ada").await;
     assert_eq!(store.push_backlog(AGENT).await.unwrap(), PushBacklog { due: 0, given_up: 0 }, "set anew, it begins anew");
+}
+
+#[tokio::test]
+async fn tenants_take_turns_however_much_one_of_them_has_to_post() {
+    let (_bed, store) = store().await;
+    let of = |tenant: &str, id: &str| {
+        let push = Some(NewPush { id: "p".to_owned(), config: "1".to_owned() });
+        let key = Arc::new(TaskKey { tenant: tenant.to_owned(), id: id.to_owned() });
+        let begun = TaskWrite { key: Arc::clone(&key), pushes: 1, push, ..new(id, id) };
+        (begun, TaskWrite { key, pushes: 1, ..next(id, 1, 1) })
+    };
+    // The first tenant's were due long before the others'.
+    for (second, tenant, ids) in [(0, "b", vec!["1", "2", "3", "4"]), (2, "c", vec!["5"]), (1, "a", vec!["6"])] {
+        for id in ids {
+            let (begun, event) = of(tenant, id);
+            write(&store, &[begun]).await;
+            store.write_tasks(AGENT, at(second), &[event]).await.unwrap();
+        }
+    }
+    let claim = async |limit: u32, under_way: &[&str]| {
+        let claimed = store.claim_pushes(AGENT, at(2), at(30), limit, under_way).await.unwrap();
+        let mut tenants: Vec<_> = claimed.into_iter().map(|claimed| claimed.key.task.tenant).collect();
+        tenants.sort();
+        tenants
+    };
+    assert_eq!(claim(1, &["b"]).await.concat(), "a", "whoever has nothing under way comes first");
+    assert_eq!(claim(2, &["b", "a"]).await.concat(), "bc");
+    assert_eq!(claim(9, &[]).await.concat(), "bbb", "and nobody waits for nothing");
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_set_again_goes_on_where_it_was() {
+    let (_bed, store) = store().await;
+    write(&store, &[new("t", "m")]).await;
+    put(&store, "p", "ada").await;
+    write(&store, &[TaskWrite { pushes: 1, ..next("t", 2, 2) }]).await;
+    put(&store, "p", "ada").await;
+    let claim = async || store.claim_pushes(AGENT, at(0), at(30), 10, &[]).await.unwrap();
+    let claimed = claim().await.pop().unwrap();
+    assert_eq!((claimed.cursor, claimed.config.as_str()), (0, "\"p\""), "what has not arrived still has to");
+    // Another one of the same name begins anew; where, is said.
+    let set = async |config: &str, after| {
+        let push = NewPush { id: "p".to_owned(), config: config.to_owned() };
+        let putting = Putting { limit: 2, after, now: at(0) };
+        store.put_push(AGENT, &key("t"), "ada", &push, putting).await.unwrap()
+    };
+    assert_eq!(set("1", Some(1)).await, PutPush::Done);
+    assert_eq!(claim().await.pop().map(|claimed| (claimed.cursor, claimed.config)), Some((1, "1".to_owned())));
+    assert_eq!(set("2", None).await, PutPush::Done);
+    assert_eq!(claim().await, [], "nothing has happened since");
+    assert_eq!(row(&store, "t").await.pushes, 1);
 }
 
 #[tokio::test]

@@ -106,7 +106,7 @@ impl Case {
 
     /// A task that rests is written as a whole, and so is one whose events alone do not tell all. Else the events are enough, until
     /// there is as much of them as of the task.
-    fn needs_document(&self) -> bool {
+    pub(super) fn needs_document(&self) -> bool {
         let says_more = |n: &Pending| match n.change {
             Change::Begin { .. } | Change::Message { .. } | Change::Note { .. } => true,
             Change::Event { .. } | Change::Done { .. } => false,

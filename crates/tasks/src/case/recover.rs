@@ -162,7 +162,7 @@ impl Case {
             Some(holder) => Holder::Other(holder.into()),
         };
         let is_at_rest = rests(loaded.task.status.state) && loaded.owed.is_empty();
-        let current = self.current().map(|errand| errand.message_id.clone());
+        let current = self.current().map(|running| running.errand.message_id.clone());
         self.queue = loaded.owed.into_iter().filter(|errand| current.as_ref() != Some(&errand.message_id)).collect();
         self.task = loaded.task;
         self.birth = None;
@@ -184,7 +184,7 @@ impl Case {
             let decided = match &change {
                 // The task is there: so its first write went through, and this change with it.
                 Change::Begin { .. } => continue,
-                Change::Message { message, errand, .. } => self.take_message(message, errand, limits),
+                Change::Message { message, bytes, errand, .. } => self.take_message(message, *bytes, errand, limits),
                 Change::Event { event, text, by } => {
                     self.check_turn(*by).and_then(|()| self.take_event(event, text.len(), limits))
                 }

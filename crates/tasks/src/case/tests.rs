@@ -12,6 +12,10 @@ fn said(id: &str) -> Message {
     Message::new(id, Role::User, vec![Part::text(id)])
 }
 
+fn text_bytes(message: &Message) -> usize {
+    serde_json::to_string(message).expect("JSON").len()
+}
+
 fn message_key(id: &str) -> MessageKey {
     MessageKey { sender: "ada".into(), message_id: id.to_owned(), digest: [1; 32] }
 }
@@ -32,7 +36,8 @@ fn limits() -> Limits {
 fn begun() -> Case {
     let task = message::begin(said("m1"), "t", "c", chrono::DateTime::default());
     let birth = Birth { owner: "ada".into(), context_id: "c".into() };
-    Case::begin("us".into(), task, birth, None, errand("m1"), message_key("m1"))
+    let (bytes, key) = (text_bytes(&said("m1")), message_key("m1"));
+    Case::begin("us".into(), Beginning { task, bytes, birth, push: None, key, errand: errand("m1") })
 }
 
 fn status(state: TaskState) -> StreamResponse {
@@ -59,7 +64,13 @@ impl Case {
     }
 
     fn offered(&mut self, id: &str) -> Offered {
-        self.offer(7, message_key(id), said(id), errand(id), &limits())
+        self.offered_within(id, &limits())
+    }
+
+    fn offered_within(&mut self, id: &str, limits: &Limits) -> Offered {
+        let message = said(id);
+        let bytes = text_bytes(&message);
+        self.offer(7, Offer { key: message_key(id), message, bytes, errand: errand(id) }, limits)
     }
 }
 
@@ -217,6 +228,20 @@ fn a_limit_stops_everything_but_the_end() {
 }
 
 #[test]
+fn a_message_counts_like_everything_else_in_its_task() {
+    let (mut case, row, by) = working();
+    case.tell(artifact(&"x".repeat(500), false), by).expect("an update");
+    let row = store(&mut case, Some(&row));
+    let before = case.bytes;
+    let limits = Limits { task_bytes_max: before + text_bytes(&said("m2")), ..limits() };
+    assert!(matches!(case.offered_within("m2", &limits), Offered::Taken));
+    store(&mut case, Some(&row));
+    let Offered::Refused(error) = case.offered_within("m3", &limits) else { panic!("it does not fit") };
+    let ErrorKind::InvalidParams { violations } = error.kind else { panic!("{error:?}") };
+    assert_eq!((violations[0].field.as_str(), case.task().history.len(), case.is_still()), ("message", 2, true));
+}
+
+#[test]
 fn a_message_goes_on_with_a_task_that_waits() {
     let (mut case, row, by) = working();
     case.tell(status(TaskState::InputRequired), by).expect("an update");
@@ -238,6 +263,66 @@ fn a_message_goes_on_with_a_task_that_waits() {
     assert_eq!(late.kind, ErrorKind::UnsupportedOperation);
 }
 
+/// What the row says is yet to be worked on.
+fn owed(row: &TaskRow) -> Vec<String> {
+    let owed: Vec<Errand> = row.owed.as_deref().map_or(vec![], |owed| serde_json::from_str(owed).expect("JSON"));
+    owed.into_iter().map(|errand| errand.message_id).collect()
+}
+
+/// A task that waited, and a second message to it, whose call has begun and has reported nothing.
+fn answered() -> (Case, TaskRow, Reporter) {
+    let (mut case, row, by) = working();
+    case.tell(status(TaskState::InputRequired), by).expect("an update");
+    let row = store(&mut case, Some(&row));
+    let Reporter::Execution(first) = by else { panic!() };
+    case.finish(first);
+    let row = store(&mut case, Some(&row));
+    assert!(matches!(case.offered("m2"), Offered::Taken));
+    let row = store(&mut case, Some(&row));
+    let start = case.start().expect("more work");
+    (case, row, Reporter::Execution(start.number))
+}
+
+#[test]
+fn a_message_to_a_task_that_waits_is_owed_until_its_own_call_has_come_to_rest() {
+    let before_its_first_state: [fn(&mut Case, Reporter); 3] = [
+        |case, by| case.note("k".to_owned(), 1.into(), by).expect("a note"),
+        |case, by| assert_eq!(case.tell(artifact("x", false), by), Ok(Reported::Taken)),
+        |case, _| assert!(matches!(case.offered("m3"), Offered::Taken)),
+    ];
+    for report in before_its_first_state {
+        let (mut case, row, by) = answered();
+        report(&mut case, by);
+        let row = store(&mut case, Some(&row));
+        assert_eq!((owed(&row).first().map(String::as_str), row.holder.as_deref()), (Some("m2"), Some("us")));
+        assert!(!case.stored().is_at_rest && !case.has_rested());
+        assert_eq!(case.halted(), None, "it has only begun");
+        // Another question, and the work is done.
+        case.tell(status(TaskState::InputRequired), by).expect("an update");
+        assert!(case.has_rested());
+        let row = store(&mut case, Some(&row));
+        assert!(!owed(&row).contains(&"m2".to_owned()));
+    }
+    let (mut case, row, by) = answered();
+    let Reporter::Execution(number) = by else { panic!() };
+    case.break_off(number);
+    case.note("k".to_owned(), 1.into(), Reporter::Outside).expect("a note");
+    assert_eq!(owed(&store(&mut case, Some(&row))), ["m2"], "a call that was broken off is begun again");
+}
+
+#[test]
+fn the_end_of_the_call_before_does_not_end_the_next_one() {
+    let (mut case, row, by) = working();
+    case.tell(status(TaskState::AuthRequired), by).expect("an update");
+    assert!(matches!(case.offered("m2"), Offered::Taken));
+    let row = store(&mut case, Some(&row));
+    let Reporter::Execution(first) = by else { panic!() };
+    case.finish(first);
+    case.start().expect("more work");
+    let row = store(&mut case, Some(&row));
+    assert_eq!((owed(&row), row.holder.as_deref(), case.stored().is_at_rest), (vec!["m2".to_owned()], Some("us"), false));
+}
+
 #[test]
 fn messages_to_a_task_that_works_wait_in_a_queue_with_an_end() {
     let (mut case, row, by) = working();
@@ -252,6 +337,7 @@ fn messages_to_a_task_that_works_wait_in_a_queue_with_an_end() {
     assert_eq!(owed.iter().map(|errand| errand.message_id.as_str()).collect::<Vec<_>>(), ["m1", "m2", "m3"]);
     // The end answers them all.
     case.tell(status(TaskState::Completed), by).expect("an update");
+    assert!(matches!(case.offered("m5"), Offered::Busy(..)), "an end that is not stored may be refused yet");
     let row = store(&mut case, Some(&row));
     assert!(row.owed.is_none() && case.stored().is_at_rest);
     let Offered::Refused(ended) = case.offered("m5") else { panic!("it has ended") };

@@ -46,7 +46,7 @@ pub(super) struct Resolver(pub(super) Targets);
 
 #[derive(Debug, thiserror::Error)]
 #[error("the name resolves to an address that is not public")]
-struct NotPublic;
+pub(super) struct NotPublic;
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {

@@ -54,7 +54,8 @@ pub(crate) fn card() -> AgentCard {
 
 pub(crate) fn limits() -> Limits {
     Limits {
-        lease: Duration::from_secs(2),
+        // A machine that stalls shall not look like a death.
+        lease: Duration::from_secs(30),
         look_every: Duration::from_millis(30),
         stop_max: Duration::from_millis(500),
         post_pause: Duration::from_millis(10),
@@ -97,13 +98,14 @@ impl Bed {
         self.engine_with(options).await
     }
 
-    /// An engine in a process of its own, as far as a test can have one: dropping its runtime is its death.
+    /// An engine in a process of its own, as far as a test can have one: dropping its runtime is its death, which others soon notice.
     pub(crate) async fn process(&self) -> (tokio::runtime::Runtime, Engine<Script>) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let (url, script) = (self.url.clone(), self.script.clone());
+        let (url, script, mut options) = (self.url.clone(), self.script.clone(), options());
+        options.limits.lease = Duration::from_secs(2);
         let started = runtime.spawn(async move {
             let store = Store::connect(&StoreOptions::new(url, ROLE)).await.unwrap();
-            Engine::start(store, script, options()).await.unwrap()
+            Engine::start(store, script, options).await.unwrap()
         });
         (runtime, started.await.unwrap())
     }

@@ -102,6 +102,20 @@ async fn the_next_call_begins_when_the_one_before_has_returned() {
 }
 
 #[tokio::test]
+async fn a_failure_over_an_answer_is_told_though_the_task_still_waits() {
+    let bed = bed().await;
+    let engine = bed.engine().await;
+    for (first, state) in [("ask", TaskState::InputRequired), ("approve", TaskState::AuthRequired)] {
+        for script in ["silent fail", "silent panic"] {
+            let waiting = send(&engine, request(first)).await.unwrap();
+            assert_eq!(waiting.status.state, state);
+            let failed = send(&engine, to(&waiting, script)).await.unwrap();
+            assert_eq!(failed.status.state, TaskState::Failed, "{first}, {script}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_call_that_waits_for_approval_makes_room_for_the_message_that_brings_it() {
     let bed = bed().await;
     let engine = bed.engine().await;

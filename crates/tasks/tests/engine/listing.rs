@@ -50,6 +50,29 @@ async fn pages_hold_every_task_once_newest_first() {
 }
 
 #[tokio::test]
+async fn a_page_ends_after_so_many_bytes_and_the_next_one_goes_on() {
+    let bed = bed().await;
+    let engine = bed.engine_limited(|limits| limits.page_bytes_max = 5_000).await;
+    for _ in 0..5 {
+        let mut large = request("ask");
+        large.message.parts.push(a2a::Part::text("x".repeat(4_000)));
+        send(&engine, large).await.unwrap();
+    }
+    let (mut seen, mut token, mut sizes) = (BTreeSet::new(), String::new(), vec![]);
+    loop {
+        let response = list(&engine, page(5, &token)).await;
+        assert_eq!((response.total_size, response.page_size), (5, 5));
+        seen.extend(ids(&response).into_iter().map(str::to_owned));
+        sizes.push(response.tasks.len());
+        token = response.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!((seen.len(), sizes), (5, vec![2, 2, 1]));
+}
+
+#[tokio::test]
 async fn pages_stay_right_while_tasks_come_and_change() {
     let bed = bed().await;
     let engine = bed.engine().await;

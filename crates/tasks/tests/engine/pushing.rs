@@ -3,17 +3,19 @@
 use a2a::{
     A2aError, A2aService as _, AuthenticationInfo, DeleteTaskPushNotificationConfigRequest, ErrorKind,
     GetTaskPushNotificationConfigRequest, ListTaskPushNotificationConfigsRequest, SendMessageConfiguration, SendMessageRequest,
-    StreamResponse, TaskPushNotificationConfig, TaskState,
+    StreamResponse, Task, TaskPushNotificationConfig, TaskState,
 };
 use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures::FutureExt as _;
 use p256::ecdsa::signature::Verifier as _;
 use p256::ecdsa::{Signature, SigningKey, VerifyingKey};
 use p256::pkcs8::{EncodePrivateKey as _, LineEnding};
 use store::a2a::PushBacklog;
 use tasks::{Engine, PushSigner, Targets};
 use testkit::eventually;
+use tokio::net::TcpListener;
 
 use crate::bed::{AGENT, Bed, WITHIN, at_once, bed, caller, options, request, send, to, until};
 use crate::hook::{Hook, Post};
@@ -89,20 +91,25 @@ async fn a_place_that_fails_gets_the_event_again_and_no_later_one_before() {
 async fn a_place_that_fails_too_often_is_given_up_and_others_are_not() {
     let (bed, bad, good) = (bed().await, Hook::start().await, Hook::start().await);
     let engine = bed.engine_limited(|limits| limits.post_attempts_max = 3).await;
-    bad.answer(StatusCode::INTERNAL_SERVER_ERROR, 100);
-    let task = send(&engine, at_once(with(request("ask"), config(bad.url("a"))))).await.unwrap();
+    bad.answer(StatusCode::INTERNAL_SERVER_ERROR, 3);
+    let given_up = TaskPushNotificationConfig { id: Some("p".to_owned()), ..config(bad.url("a")) };
+    let task = send(&engine, at_once(with(request("ask"), given_up.clone()))).await.unwrap();
     let also = TaskPushNotificationConfig { task_id: Some(task.id.clone()), ..config(good.url("b")) };
     engine.create_push_config(&caller(), also).await.unwrap();
     let task = until(&engine, &task.id, |task| task.status.state == TaskState::InputRequired).await;
     settled(&bed, PushBacklog { due: 0, given_up: 1 }).await;
-    send(&engine, to(&task, "echo")).await.unwrap();
-    good.received(3).await;
+    let before = good.posts().len();
+    let task = send(&engine, to(&task, "ask")).await.unwrap();
+    good.received(before + 2).await;
     settled(&bed, PushBacklog { due: 0, given_up: 1 }).await;
     assert_eq!(bad.posts().len(), 3, "given up is given up");
-    // Set anew, it gets another chance.
-    let asked = send(&engine, request("ask")).await.unwrap();
-    let again = TaskPushNotificationConfig { id: Some("p".to_owned()), task_id: Some(asked.id), ..config(bad.url("c")) };
+    // Set anew, it gets another chance, from now on.
+    let again = TaskPushNotificationConfig { task_id: Some(task.id.clone()), ..given_up };
     engine.create_push_config(&caller(), again).await.unwrap();
+    send(&engine, to(&task, "echo")).await.unwrap();
+    let states: Vec<_> = bad.received(6).await[3..].iter().map(state).collect();
+    assert_eq!(states, [Some(TaskState::Working), None, Some(TaskState::Completed)]);
+    settled(&bed, NOTHING).await;
 }
 
 #[tokio::test]
@@ -193,6 +200,42 @@ async fn configurations_are_kept_until_they_are_deleted() {
     hook.received(before + 3 * 3).await;
 }
 
+async fn configs(engine: &Engine<Script>, task: &Task) -> Vec<TaskPushNotificationConfig> {
+    let list = ListTaskPushNotificationConfigsRequest { task_id: task.id.clone(), ..Default::default() };
+    engine.list_push_configs(&caller(), list).await.unwrap().configs
+}
+
+#[tokio::test]
+async fn a_copy_of_a_message_adds_no_configuration() {
+    let (bed, hook) = (bed().await, Hook::start().await);
+    let engine = bed.engine_limited(|limits| limits.pushes_per_task_max = 1).await;
+    let asked = send(&engine, request("ask")).await.unwrap();
+    let answer = with(to(&asked, "ask"), config(hook.url("a")));
+    let task = send(&engine, answer.clone()).await.unwrap();
+    hook.received(2).await;
+    for _ in 0..3 {
+        assert_eq!(send(&engine, answer.clone()).await.unwrap(), task);
+    }
+    assert_eq!(configs(&engine, &task).await.len(), 1);
+    settled(&bed, NOTHING).await;
+    let states: Vec<_> = hook.posts().iter().map(state).collect();
+    assert_eq!(states, [Some(TaskState::Working), Some(TaskState::InputRequired)], "what came of the message, and once");
+    // One more is too much, which is said before the message is taken.
+    let more = with(to(&asked, "echo"), config(hook.url("b")));
+    assert!(matches!(send(&engine, more).await.unwrap_err().kind, ErrorKind::ResourceExhausted { .. }));
+    assert_eq!(bed.script.calls().len(), 2);
+}
+
+#[tokio::test]
+async fn a_message_that_is_refused_leaves_no_configuration() {
+    let (bed, hook) = (bed().await, Hook::start().await);
+    let engine = bed.engine_limited(|limits| limits.messages_waiting_max = 0).await;
+    let asked = send(&engine, request("ask")).await.unwrap();
+    let refused = send(&engine, with(to(&asked, "echo"), config(hook.url("a")))).await.unwrap_err();
+    assert!(matches!(refused.kind, ErrorKind::ResourceExhausted { .. }));
+    assert_eq!(configs(&engine, &asked).await, []);
+}
+
 #[tokio::test]
 async fn addresses_that_are_not_public_are_refused() {
     let bed = bed().await;
@@ -209,13 +252,20 @@ async fn addresses_that_are_not_public_are_refused() {
             send(&engine, with(request("echo"), TaskPushNotificationConfig { task_id: None, ..config })).await.unwrap_err();
         assert!(matches!(error.kind, ErrorKind::InvalidParams { .. }));
     }
-    // A name is looked up when it is posted to.
-    let named = TaskPushNotificationConfig { task_id: Some(task.id.clone()), ..config("https://localhost/".to_owned()) };
-    create(&engine, named).await.unwrap();
-    send(&engine, to(&task, "echo")).await.unwrap();
-    let store = bed.store().await;
-    let look = async || (store.push_backlog(AGENT).await.unwrap().due > 0).then_some(());
-    eventually("failing", WITHIN, look).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_name_that_turns_out_not_to_be_public_is_never_connected_to() {
+    let bed = bed().await;
+    let mut options = options();
+    options.push.targets = Targets::Public;
+    options.limits.post_attempts_max = 2;
+    let engine = bed.engine_with(options).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
+    send(&engine, with(request("echo"), config(url))).await.unwrap();
+    settled(&bed, PushBacklog { due: 0, given_up: 1 }).await;
+    assert!(listener.accept().now_or_never().is_none(), "nobody has come");
 }
 
 #[tokio::test]

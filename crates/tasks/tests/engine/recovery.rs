@@ -73,10 +73,12 @@ async fn work_that_kills_its_process_again_and_again_fails_in_the_end() {
 #[tokio::test]
 async fn a_process_that_was_taken_for_dead_must_not_write_any_more() {
     let bed = bed().await;
-    // It says that it is alive much too rarely.
+    // It does not notice what others do.
     let slow = bed.engine_limited(|limits| limits.look_every = Duration::from_mins(1)).await;
     let task = send(&slow, at_once(request("gate"))).await.unwrap();
     bed.called(1).await;
+    let late = sqlx::query("update gateway.a2a_holder set lease_until = now() - interval '1 minute'");
+    late.execute(&mut bed.admin().await).await.unwrap();
     let other = bed.engine().await;
     bed.called(2).await;
     // Both calls report the end; one of them counts.
@@ -91,6 +93,23 @@ async fn a_process_that_was_taken_for_dead_must_not_write_any_more() {
     assert_eq!(ends.count().await, 1);
     // The first one has learned it.
     slow.stop().await;
+}
+
+#[tokio::test]
+async fn a_process_says_that_it_is_alive_whatever_else_it_waits_for() {
+    let bed = bed().await;
+    let _engine = bed.engine_limited(|limits| limits.lease = Duration::from_millis(300)).await;
+    let (mut blocking, mut admin) = (bed.admin().await, bed.admin().await);
+    sqlx::raw_sql("begin; lock table gateway.a2a_task in access exclusive mode").execute(&mut blocking).await.unwrap();
+    let query = "select a.query_start::text, h.lease_until::text from pg_stat_activity a, gateway.a2a_holder h
+        where a.datname = current_database() and a.wait_event_type = 'Lock'";
+    let mut seen = std::collections::BTreeMap::new();
+    let look = async || {
+        let rows: Vec<(String, String)> = sqlx::query_as(query).fetch_all(&mut admin).await.unwrap();
+        // A statement that waits since the same moment, and another lease.
+        rows.into_iter().any(|(since, lease)| *seen.entry(since).or_insert_with(|| lease.clone()) != lease).then_some(())
+    };
+    eventually("a sign of life while a look waits", WITHIN, look).await.unwrap();
 }
 
 #[tokio::test]

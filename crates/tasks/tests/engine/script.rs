@@ -70,8 +70,11 @@ impl Executor for Script {
         let _under_way = UnderWay::new(&self.under_way);
         let text = text_of(&work.message);
         self.calls.lock().unwrap().push((text.clone(), work.attempt));
-        updates.report(TaskState::Working).await?;
         let (what, rest) = text.split_once(' ').unwrap_or((&text, ""));
+        if what == "silent" {
+            return silent(rest, &updates).await;
+        }
+        updates.report(TaskState::Working).await?;
         match what {
             "echo" => updates.report(Artifact::new("answer", work.message.parts)).await?,
             "pieces" => pieces(&updates, rest.parse().unwrap()).await?,
@@ -114,6 +117,17 @@ impl Executor for Script {
             _ => Ok(Admission::Task),
         }
     }
+}
+
+/// Work that reports no state.
+async fn silent(what: &str, updates: &Updates) -> Result<(), A2aError> {
+    match what {
+        "until-stopped" => updates.stopped().await,
+        "fail" => return Err(A2aError::internal("the tool is broken")),
+        "panic" => panic!("as asked"),
+        other => panic!("no such script: {other}"),
+    }
+    Ok(())
 }
 
 async fn pieces(updates: &Updates, count: usize) -> Result<(), A2aError> {

@@ -3,7 +3,7 @@
 use a2a::{A2aService as _, ErrorKind, SubscribeToTaskRequest, TaskState};
 use futures::StreamExt as _;
 
-use crate::bed::{at_once, bed, caller, get, request, send, until};
+use crate::bed::{at_once, bed, caller, get, request, send, to, until};
 
 #[tokio::test]
 async fn what_was_done_is_stored_and_the_rest_goes_on_at_once_elsewhere() {
@@ -31,11 +31,25 @@ async fn what_was_done_is_stored_and_the_rest_goes_on_at_once_elsewhere() {
 
     let next = bed.engine().await;
     bed.called(7).await;
-    assert!(bed.script.calls()[4..].iter().all(|(_, attempt)| *attempt == 2));
+    let attempts: Vec<u32> = bed.script.calls()[4..].iter().map(|(_, attempt)| *attempt).collect();
+    assert_eq!(attempts, [1; 3], "a stop is no death: however often it happens, the work goes on");
     for task in [&kind, &deaf] {
         until(&next, &task.id, |task| task.status.state == TaskState::Working).await;
     }
     engine.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_was_not_worked_on_goes_on_elsewhere_though_the_task_waits() {
+    let bed = bed().await;
+    let engine = bed.engine().await;
+    let asked = send(&engine, request("ask")).await.unwrap();
+    send(&engine, at_once(to(&asked, "silent until-stopped"))).await.unwrap();
+    bed.called(2).await;
+    engine.stop().await;
+    let _next = bed.engine().await;
+    bed.called(3).await;
+    assert_eq!(bed.script.calls()[2].0, "silent until-stopped");
 }
 
 #[tokio::test]
