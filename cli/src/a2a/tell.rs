@@ -56,13 +56,13 @@ pub(super) const fn state(event: &StreamResponse) -> Option<TaskState> {
     }
 }
 
-/// `signer` is the key by which the card was found to be signed.
-pub(super) fn card(card: &AgentCard, signer: Option<&str>) -> String {
+/// `verified_with` is the key by which the card was found to be signed.
+pub(super) fn card(card: &AgentCard, verified_with: Option<&str>) -> String {
     let mut lines = vec![format!("{} {}", plain(&card.name), plain(&card.version)), plain(&card.description), String::new()];
     for interface in &card.supported_interfaces {
         lines.push(format!("  {:<12} {}", plain(&interface.protocol_binding), plain(&interface.url)));
     }
-    let signed = match signer {
+    let signed = match verified_with {
         Some(kid) => format!("signed, verified with key {}", plain(kid)),
         None => "signed (not verified: give --card-key)".to_owned(),
     };

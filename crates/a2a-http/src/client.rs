@@ -96,7 +96,7 @@ impl Endpoint {
         let url = if binding == Binding::Grpc { grpc::address(&interface.url) } else { interface.url.parse() };
         let url = url.map_err(|error| unusable(format!("url must be an absolute URL: {error}")))?;
         if let Some(bearer) = bearer.as_ref().filter(|bearer| !bearer.may_go_to(&url)) {
-            return Err(ClientError::Elsewhere { card_url: bearer.card_url.clone(), url });
+            return Err(ClientError::Elsewhere { card_url: Box::new(bearer.card_url.clone()), url: Box::new(url) });
         }
         let token = bearer.map(|bearer| bearer.token);
         Ok(Self { tenant: interface.tenant.clone(), card: card.clone(), ..Self::new(url, token) })
@@ -121,9 +121,9 @@ pub enum ClientError {
     #[error("the card at {card_url} has requests sent to {url}, which is another host or has no TLS: the token is not for there")]
     Elsewhere {
         /// Where the card was fetched.
-        card_url: Url,
+        card_url: Box<Url>,
         /// Where it sends requests.
-        url: Url,
+        url: Box<Url>,
     },
     /// The HTTP client: no TLS roots on this machine, or a token that is no header.
     #[error("setting up the HTTP client")]

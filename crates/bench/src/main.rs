@@ -65,14 +65,14 @@ enum Part {
 #[derive(Debug, Subcommand)]
 enum Server {
     /// axum that parses and answers.
-    #[command(hide = true)]
-    ServeBare {
+    #[command(name = "serve-bare", hide = true)]
+    Bare {
         /// Where to listen.
         listen: SocketAddr,
     },
     /// The same, with a durable write.
-    #[command(hide = true)]
-    ServeFloor {
+    #[command(name = "serve-floor", hide = true)]
+    Floor {
         /// Where to listen.
         listen: SocketAddr,
         /// Where NATS is.
@@ -81,8 +81,8 @@ enum Server {
         password: String,
     },
     /// An agent on NATS that stores nothing.
-    #[command(hide = true)]
-    ServeInstant {
+    #[command(name = "serve-instant", hide = true)]
+    Instant {
         /// Where NATS is.
         nats: String,
     },
@@ -105,11 +105,11 @@ fn main() -> ExitCode {
 
 async fn dispatch(arguments: Arguments) -> Result<()> {
     match arguments.server {
-        Some(Server::ServeBare { listen }) => serve::bare(listen).await,
-        Some(Server::ServeFloor { listen, nats, password }) => {
+        Some(Server::Bare { listen }) => serve::bare(listen).await,
+        Some(Server::Floor { listen, nats, password }) => {
             serve::floor(listen, &stage::connect(&nats, password).await?).await
         }
-        Some(Server::ServeInstant { nats }) => a2a::serve_instant(&nats).await,
+        Some(Server::Instant { nats }) => a2a::serve_instant(&nats).await,
         None => {
             tokio::select! {
                 measured = measure(&arguments) => measured,
