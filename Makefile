@@ -10,6 +10,7 @@ export PATH := $(PATH):$(PARAMEDIC_TOOLS)/cargo-tools/bin
 
 INSTALL := crates/local/install
 BUILD := cargo build --package cli --bin paramedic
+SIM := cargo run --quiet --release --package simulation --bin sim --
 PARAMEDIC := cargo run --quiet --package cli --bin paramedic --
 
 .PHONY: help
@@ -21,6 +22,8 @@ help: ## Say what there is to do
 	@echo '  LISTEN=127.0.0.1:9090            up, demo: the address of the gateway (port 0: any free one)'
 	@echo '  APPROVE=yes                      demo: say yes to the plan without asking you'
 	@echo '  CONTEXT=NAME                     demo: in the cluster of this context of your kubeconfig'
+	@echo '  SEEDS=10000 SEED=0               sim: how many days, and the first seed (a random one if not said)'
+	@echo '  HOURS=1                          soak: for how long'
 	@echo '  TESTS="-E '\''test(/^rbac::/)'\''"     test: only some, as cargo-nextest selects them'
 	@echo
 	@echo 'What is missing (nats-server, PostgreSQL, Prometheus, Kubernetes) is found on PATH or installed, once, into'
@@ -45,6 +48,14 @@ test: cargo-tools ## Run all tests, on real servers
 	cargo build --workspace --bins --tests
 	@# Run as it was built: asked for alone, cargo would build it again with fewer features of its libraries.
 	$(or $(CARGO_TARGET_DIR),target)/debug/testbed cargo nextest run --workspace $(TESTS)
+
+.PHONY: sim
+sim: ## Play simulated days of many seeds; says which broke a promise, and how
+	@$(SIM) --seeds $(or $(SEEDS),10000) --seed $(or $(SEED),$$RANDOM$$RANDOM)
+
+.PHONY: soak
+soak: ## The same for hours
+	@$(SIM) --hours $(or $(HOURS),1) --seed $(or $(SEED),$$RANDOM$$RANDOM)
 
 .PHONY: conformance
 conformance: ## Let A2A clients that others wrote test our bindings

@@ -1,8 +1,10 @@
 //! The promises that the record of one incident can show kept or broken. Tests on real parts and simulations ask the same functions.
 //!
-//! P1 and P6 also concern what is not in the record yet; P7, P10 and P12 concern more than one incident. Their tests look further.
+//! What concerns more than one incident, or what is not in a record, is in [`world`].
 
-use chrono::{DateTime, Utc};
+pub mod world;
+
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::evidence::{Diagnosis, Verdict};
 use crate::fact::{Fact, What};
@@ -18,10 +20,19 @@ pub struct Broken {
     pub why: String,
 }
 
-/// Looks at all that is recorded of one incident, in any order.
+/// Clocks of replicas and of those who watch them differ by no more than this.
+pub const CLOCKS_APART_MAX: TimeDelta = TimeDelta::seconds(5);
+
+/// Looks at all that is recorded of one incident once it has come to rest, in any order.
 pub fn broken(facts: &[Fact]) -> Vec<Broken> {
-    let checks =
-        [one_effect, no_change_without_a_yes, what_was_approved_is_what_ran, undone_if_it_did_not_help, claims_cite_evidence];
+    let mut found = broken_by_now(facts);
+    found.extend(undone_if_it_did_not_help(facts));
+    found
+}
+
+/// The same in the middle of it, when what was begun need not be finished.
+pub fn broken_by_now(facts: &[Fact]) -> Vec<Broken> {
+    let checks = [one_effect, no_change_without_a_yes, what_was_approved_is_what_ran, claims_cite_evidence];
     checks.iter().flat_map(|check| check(facts)).collect()
 }
 
@@ -44,7 +55,7 @@ fn executions(facts: &[Fact]) -> impl Iterator<Item = (&Digest, DateTime<Utc>)> 
     })
 }
 
-/// P2: what happens once is recorded once.
+/// P2: nothing is decided twice for one cause (its facts would have the same ids), and what happens once is recorded once.
 fn one_effect(facts: &[Fact]) -> Vec<Broken> {
     let once = |what: &What| match what {
         What::Opened { .. } => Some("opened".to_owned()),
@@ -55,7 +66,8 @@ fn one_effect(facts: &[Fact]) -> Vec<Broken> {
         What::Voted { approval, person, .. } => Some(format!("vote of {person} on {approval}")),
         _ => None,
     };
-    let mut seen: Vec<String> = facts.iter().filter_map(|fact| once(&fact.what)).collect();
+    let ids = facts.iter().map(|fact| format!("fact {}", fact.id));
+    let mut seen: Vec<String> = facts.iter().filter_map(|fact| once(&fact.what)).chain(ids).collect();
     seen.sort_unstable();
     let twice = seen.windows(2).filter(|pair| pair.first() == pair.last()).filter_map(|pair| pair.first());
     twice.map(|what| Broken { promise: "P2", why: format!("{what}: recorded twice") }).collect()
@@ -66,7 +78,7 @@ fn no_change_without_a_yes(facts: &[Fact]) -> Vec<Broken> {
     let says_yes = |fact: &Fact, asked: &ApprovalId| matches!(&fact.what, What::Voted { approval, answer, .. } if approval == asked && answer.starts_with("approved"));
     let approved = |digest: &Digest, at: DateTime<Utc>| {
         let requests = proposals(facts).filter(|(_, proposed, _)| *proposed == digest);
-        requests.into_iter().any(|(asked, ..)| facts.iter().any(|fact| fact.at <= at && says_yes(fact, asked)))
+        requests.into_iter().any(|(asked, ..)| facts.iter().any(|fact| fact.at <= at + CLOCKS_APART_MAX && says_yes(fact, asked)))
     };
     let unapproved = executions(facts).filter(|(digest, at)| !approved(digest, *at));
     unapproved.map(|(digest, _)| Broken { promise: "P3", why: format!("plan {} ran without a yes", digest.short()) }).collect()

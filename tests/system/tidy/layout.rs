@@ -8,13 +8,14 @@ use toml::Table;
 use super::{files, none, paramedic, read};
 
 /// How high each crate stands. A crate may depend on what stands lower, never on its equals: so services know nothing of each other.
-const HEIGHTS: [(&str, u8); 23] = [
+const HEIGHTS: [(&str, u8); 24] = [
     ("incident", 0),
     ("a2a", 1),
     ("bus", 1),
     ("cluster", 1),
     ("local", 1),
     ("mcp", 1),
+    ("simulation", 1),
     ("store", 1),
     ("a2a-http", 2),
     ("a2a-nats", 2),

@@ -25,16 +25,22 @@ fn the_demo_approves_by_itself_only_where_somebody_said_yes() {
 }
 
 #[test]
+fn the_seeds_that_are_asked_for_are_played() {
+    assert!(would_run(&["sim", "SEEDS=7", "SEED=42"]).contains("--seeds 7 --seed 42"));
+    assert!(would_run(&["soak", "HOURS=3", "SEED=42"]).contains("--hours 3 --seed 42"));
+}
+
+#[test]
 fn help_names_every_target_and_every_variable() {
     let makefile = super::read("Makefile");
     let help = Command::new("make").args(["--no-print-directory", "help"]).current_dir(root()).output().expect("make");
     let help = String::from_utf8(help.stdout).unwrap();
-    for target in ["up", "demo", "test", "lint", "bench"] {
+    for target in ["up", "demo", "test", "sim", "soak", "lint", "bench"] {
         assert!(help.contains(&format!("make {target} ")), "{target}: {help}");
     }
     let upper = |text: &&str| text.bytes().all(|b| b.is_ascii_uppercase());
     let given = makefile.split("$(if $(").skip(1).filter_map(|rest| rest.split(')').next()).filter(upper);
-    let given: Vec<&str> = given.chain(["APPROVE", "TESTS"]).collect();
+    let given: Vec<&str> = given.chain(["APPROVE", "TESTS", "SEEDS", "SEED", "HOURS"]).collect();
     assert!(given.contains(&"LISTEN") && given.contains(&"CONTEXT"), "{given:?}");
     for variable in given {
         assert!(help.contains(&format!("  {variable}=")), "{variable}: {help}");

@@ -264,3 +264,69 @@ impl OpenIncident {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::alert::tests::alert;
+    use crate::task::Artifact;
+
+    /// An incident at a moment, and what monitoring asks of others on the way there.
+    struct Case {
+        entity: Option<Entity<Incident>>,
+        now: DateTime<Utc>,
+        asked: Vec<TaskRequest>,
+    }
+
+    impl Case {
+        fn decide(&mut self, event: Event<()>) {
+            let decision = Monitoring.decide(self.entity.clone(), event, self.now);
+            self.asked.extend(decision.outgoing.into_iter().filter_map(|outgoing| match outgoing {
+                Outgoing::Request(request) => Some(request),
+                _ => None,
+            }));
+            self.entity = decision.next.or(self.entity.take());
+        }
+
+        /// The newest request is answered.
+        fn completes(&mut self, request: &TaskRequest, artifact: Artifact) {
+            let TaskRequest { message_id, tenant, from, to, incident, .. } = request.clone();
+            let status = TaskStatus::Completed { artifact };
+            let event = TaskEvent { tenant, task: request.task(), message_id, incident, from: to, to: from, number: 1, status };
+            self.decide(Event::Message(Content::Event(event)));
+        }
+    }
+
+    #[test]
+    fn people_who_have_an_incident_hear_of_it_again() {
+        let tenant: TenantId = "acme".parse().unwrap();
+        let alerts = vec![alert("HighErrorRatio", AlertStatus::Firing, 0)];
+        let told = Notification::split(&tenant, "{}:{}", alerts, 0, &crate::alert::Correlation::default()).remove(0);
+        let mut case = Case { entity: None, now: DateTime::UNIX_EPOCH, asked: vec![] };
+        case.decide(Event::Message(Content::Alerts(told)));
+        let diagnose = case.asked.remove(0);
+        let verdict = Verdict::Inconclusive { reason: "nothing changed".to_owned() };
+        let diagnosis = Diagnosis { verdict, evidence: vec![] };
+        case.completes(&diagnose, Artifact::Diagnosis { diagnosis });
+        for request in std::mem::take(&mut case.asked) {
+            case.completes(&request, Artifact::Delivered { place: Some("there".to_owned()) });
+        }
+        case.asked.clear();
+        case.now += TimeDelta::minutes(61);
+        case.decide(Event::Timer("deadline".to_owned()));
+        let news: Vec<Option<String>> = case
+            .asked
+            .iter()
+            .map(|request| match &request.errand {
+                Errand::Announce { bulletin } | Errand::Ticket { bulletin } => bulletin.news.clone(),
+                Errand::Diagnose { .. } | Errand::Remediate { .. } => None,
+            })
+            .collect();
+        assert_eq!(news.len(), 2, "chat and ticket");
+        for news in news {
+            assert!(news.clone().is_some_and(|news| news.starts_with("Reminder, still needs people")), "{news:?}");
+        }
+    }
+}

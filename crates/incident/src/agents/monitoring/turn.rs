@@ -50,7 +50,7 @@ pub(super) struct Turn {
     pub(super) outgoing: Vec<Outgoing>,
     /// Whether the card has something new to show.
     pub(super) is_news: bool,
-    /// How often people were reminded of the plan that waits.
+    /// How often people were reminded of what waits for them.
     pub(super) reminders: u32,
 }
 
@@ -219,7 +219,11 @@ impl Turn {
             let reason = "recovery was verified, but alerts still fire".to_owned();
             self.open.remedy = Remedy::None { reason };
         }
-        self.is_news = self.is_news || self.open.phase() == Phase::NeedsPeople;
+        if self.open.phase() == Phase::NeedsPeople {
+            self.is_news = true;
+            // Nothing passed but time: a card that is only edited reminds nobody.
+            self.reminders = u32::from(self.facts.is_empty());
+        }
         self.finish("a deadline passed")
     }
 
@@ -279,6 +283,7 @@ impl Turn {
             }
             Remedy::Running => "Approved; the change is being made and verified.".to_owned(),
             Remedy::Recovered { summary } => summary.clone(),
+            Remedy::None { reason } if self.reminders > 0 => format!("Reminder, still needs people: {reason}"),
             Remedy::None { reason } => format!("Needs people: {reason}"),
             Remedy::Unknown => format!("Incident {}: {}", phase.label(), self.open.title()),
         }

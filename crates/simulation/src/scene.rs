@@ -1,0 +1,112 @@
+//! Tenants, people, keys and alerts that days are played with.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use ed25519_dalek::SigningKey;
+use incident::agents::remediation::{Remediator, Rules as TenantRules};
+use incident::alert::{Alert, AlertStatus, Correlation, Labels, Notification};
+use incident::approval::{Directory, Policy, PolicyRule};
+use incident::evidence::HypothesisKind;
+use incident::id::{TenantId, fingerprint};
+use incident::runbook::{Runbook, RunbookAction, Verify, When};
+
+use crate::scenario::{Fires, Rules};
+
+/// All tenants.
+pub(crate) const TENANTS: [&str; 2] = ["acme", "globex"];
+
+/// A moment of virtual time.
+pub(crate) type Time = DateTime<Utc>;
+
+/// When every day begins: a Monday morning.
+pub(crate) fn beginning() -> Time {
+    DateTime::UNIX_EPOCH + TimeDelta::days(20_458) + TimeDelta::hours(8)
+}
+
+/// Milliseconds.
+pub(crate) fn ms(n: i64) -> TimeDelta {
+    TimeDelta::milliseconds(n)
+}
+
+/// Seconds.
+pub(crate) fn s(n: u32) -> TimeDelta {
+    TimeDelta::seconds(i64::from(n))
+}
+
+#[expect(clippy::expect_used, reason = "names that stand in this file or were checked when the scenario was read")]
+pub(crate) fn tenant(name: &str) -> TenantId {
+    name.parse().expect("a tenant's name")
+}
+
+pub(crate) fn tenants() -> impl Iterator<Item = TenantId> {
+    TENANTS.into_iter().map(tenant)
+}
+
+/// The gateway's key.
+pub(crate) fn gateway_key() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
+/// A key that somebody else made.
+pub(crate) fn other_key() -> SigningKey {
+    SigningKey::from_bytes(&[8; 32])
+}
+
+pub(crate) fn directory() -> Directory {
+    let people = [("ana", "sre"), ("ben", "sre"), ("eve", "sales")];
+    people.into_iter().filter_map(|(person, group)| Some((person.parse().ok()?, [group.to_owned()].into()))).collect()
+}
+
+pub(crate) fn policy(rules: &Rules) -> Policy {
+    let Rules { approvers, expires_s, remind_s, .. } = *rules;
+    Policy(vec![PolicyRule { namespaces: vec![], approvers, groups: ["sre".to_owned()].into(), expires_s, remind_s }])
+}
+
+pub(crate) fn remediator(rules: &Rules) -> Remediator {
+    let runbook = Runbook {
+        name: "rollback".to_owned(),
+        title: "Roll back".to_owned(),
+        when: When { hypothesis: HypothesisKind::BadDeploy, confidence_percent_min: 50, alerts: vec![] },
+        action: RunbookAction::RollBackToPreviousRevision,
+        verify: Verify { settle_s: rules.settle_s, deadline_s: rules.deadline_s },
+        risk: "Requests in flight may fail.".to_owned(),
+    };
+    let of_each = || TenantRules { policy: policy(rules), directory: directory() };
+    let tenants: BTreeMap<TenantId, TenantRules> = tenants().map(|tenant| (tenant, of_each())).collect();
+    Remediator { runbooks: vec![runbook], tenants, gateway_key: gateway_key().verifying_key() }
+}
+
+/// Alerts as Alertmanager sends them in one call.
+pub(crate) fn alerts(fires: &Fires, (starts_at, ends_at): (Time, Option<Time>)) -> Vec<Alert> {
+    let service = &fires.workload.name;
+    let alert = |n: u32| {
+        let usual = [
+            ("alertname", fires.alert.clone()),
+            ("namespace", "shop".to_owned()),
+            ("service", service.clone()),
+            ("severity", "critical".to_owned()),
+            ("instance", n.to_string()),
+        ];
+        let labels: Labels =
+            usual.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(fires.labels.clone()).collect();
+        let names: Vec<&str> = labels.iter().flat_map(|(name, value)| [name.as_str(), value]).collect();
+        Alert {
+            fingerprint: fingerprint(&names).chars().take(16).collect(),
+            status: if ends_at.is_some() { AlertStatus::Resolved } else { AlertStatus::Firing },
+            labels,
+            annotations: Labels::new(),
+            starts_at,
+            ends_at,
+            expression: Some(format!("errors:ratio{{service=\"{service}\"}} > 0.1")),
+        }
+    };
+    (0..fires.count).map(alert).collect()
+}
+
+/// What the gateway makes of one call of Alertmanager.
+pub(crate) fn notifications(fires: &Fires, alerts: Vec<Alert>) -> Vec<Notification> {
+    let Fires { workload, alert, .. } = fires;
+    let group = format!("{{}}:{{alertname=\"{alert}\", service=\"{}\"}}", workload.name);
+    Notification::split(&tenant(&workload.tenant), &group, alerts, 0, &Correlation::default())
+}

@@ -1,0 +1,134 @@
+//! The day: what the scenario says will happen, when.
+
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+use incident::agent::{Content, Message};
+use incident::task::Role;
+use std::rc::Rc;
+
+use super::World;
+use crate::env::{Env, Event};
+use crate::outside::Episode;
+use crate::people::Reaction;
+use crate::scenario::{Happening, Moment, Rules, Scenario, What, When};
+use crate::scene::{self, Time, s};
+
+/// For so long after the last thing that the scenario says, chance goes on.
+const DISTURBED_AFTER: TimeDelta = TimeDelta::minutes(8);
+
+/// The scenario, and how far it is.
+pub(super) struct Day {
+    happens: Vec<Happening>,
+    rules: Rules,
+    reached: BTreeSet<Moment>,
+}
+
+impl Day {
+    pub(super) fn begin(scenario: &Scenario, env: &mut Env) -> Self {
+        let day = Self { happens: scenario.happens.clone(), rules: scenario.rules, reached: BTreeSet::new() };
+        let begins = env.now;
+        env.calm_from = begins + DISTURBED_AFTER;
+        for (n, happening) in day.happens.iter().enumerate() {
+            if let When::At { s: at } = happening.when {
+                place(n, happening, begins + s(at), env);
+            }
+        }
+        day
+    }
+
+    /// How many people must say yes, at least.
+    pub(super) const fn approvers(&self) -> u8 {
+        self.rules.approvers
+    }
+
+    /// These moments have come: what waits for one is placed on the agenda, once.
+    pub(super) fn reached(&mut self, moments: impl Iterator<Item = Moment>, env: &mut Env) {
+        for moment in moments {
+            if !self.reached.insert(moment) {
+                continue;
+            }
+            for (n, happening) in self.happens.iter().enumerate() {
+                match happening.when {
+                    When::After { moment: awaited, s: after } if awaited == moment => {
+                        place(n, happening, env.now + s(after), env);
+                    }
+                    When::After { .. } | When::At { .. } => {}
+                }
+            }
+        }
+    }
+}
+
+fn place(n: usize, happening: &Happening, first: Time, env: &mut Env) {
+    let times = (0..happening.times).map(|time| first + s(happening.every_s * time));
+    for at in times {
+        env.calm_from = env.calm_from.max(at + DISTURBED_AFTER);
+        env.at(at, Event::Happens(n));
+    }
+}
+
+impl World {
+    pub(super) fn happens(&mut self, n: usize) {
+        let Some(happening) = self.day.happens.get(n).cloned() else { return };
+        let now = self.env.now;
+        self.env.trace.say(now, || format!("-- {:?}", happening.what));
+        let outside = &mut self.env.outside;
+        match happening.what {
+            What::Release { workload, bad } => outside.deployment(&workload).release(bad, now),
+            What::Edit { workload } => outside.deployment(&workload).edit(),
+            What::Trouble { workload, begins } => {
+                outside.deployment(&workload).trouble(begins, now);
+                self.env.at(now + s(15), Event::Evaluates(workload));
+            }
+            What::Stuck { workload, for_s } => outside.deployment(&workload).stuck(now + s(for_s)),
+            What::Lags { workload, for_s } => outside.deployment(&workload).lag(now + s(for_s)),
+            What::Fires(fires) => {
+                let episode = Episode { fires, since: now };
+                self.env.outside.firing.push(episode.clone());
+                self.tell(&episode, None);
+            }
+            What::Resolves(fires) => {
+                if let Some(episode) = self.env.outside.resolved(&fires) {
+                    self.tell(&episode, Some(now));
+                }
+            }
+            What::Outage { of, how, for_s } => outside.fails(of, how, now + s(for_s)),
+            What::Away { role, for_s } => {
+                if let Some((part, env)) = self.part(role) {
+                    part.leaves(env, s(for_s));
+                }
+            }
+            What::Approvers { approvers } => {
+                let policy = scene::policy(&Rules { approvers, ..self.day.rules });
+                for agent in [&mut self.remediation.agent.agent, &mut self.remediation.performer.checks] {
+                    agent.tenants.values_mut().for_each(|rules| rules.policy = policy.clone());
+                }
+            }
+            What::Answers(answers) => {
+                let nth = match happening.when {
+                    When::After { moment: Moment::Asked(n), .. } => Some(n),
+                    When::After { .. } | When::At { .. } => None,
+                };
+                match outside.people.answers(&answers, nth, now) {
+                    Some(Reaction::Calls(call)) => self.env.at(now, Event::Answers(call)),
+                    Some(Reaction::Votes(signed)) => {
+                        let (id, tenant) = (format!("vote-{n}-{}", now.timestamp_millis()), signed.vote.tenant.clone());
+                        let message = Message { id, tenant, trace: None, content: Content::Voted(*signed) };
+                        let number = self.env.log.store(Role::Remediation, Rc::new(message));
+                        self.env.at(now, Event::Delivery(number));
+                    }
+                    None => self.env.trace.say(now, || "   there is nothing to answer".to_owned()),
+                }
+            }
+        }
+    }
+
+    /// Alertmanager tells of a rule's alerts.
+    pub(super) fn tell(&mut self, episode: &Episode, ends_at: Option<Time>) {
+        let alerts = scene::alerts(&episode.fires, (episode.since, ends_at));
+        for notification in scene::notifications(&episode.fires, alerts) {
+            self.env.at(self.env.now, Event::Webhook(Box::new(notification)));
+        }
+    }
+}
