@@ -22,7 +22,8 @@ help: ## Say what there is to do
 	@echo '  LISTEN=127.0.0.1:9090            up, demo: the address of the gateway (port 0: any free one)'
 	@echo '  APPROVE=yes                      demo: say yes to the plan without asking you'
 	@echo '  CONTEXT=NAME                     demo: in the cluster of this context of your kubeconfig'
-	@echo '  SEEDS=10000 SEED=0               sim: how many days, and the first seed (a random one if not said)'
+	@echo '  SEEDS=10000                      sim: how many days'
+	@echo '  SEED=0                           sim, soak: the first seed (a random one if not said)'
 	@echo '  HOURS=1                          soak: for how long'
 	@echo '  TESTS="-E '\''test(/^rbac::/)'\''"     test: only some, as cargo-nextest selects them'
 	@echo

@@ -85,7 +85,7 @@ impl Up {
             }
             // Until the new one is up, this is the address of the one before.
             let client: toml::Table = std::fs::read_to_string(home.join("client.toml")).ok()?.parse().ok()?;
-            let url = client["url"].as_str()?.to_owned();
+            let url = client.get("url")?.as_str()?.to_owned();
             let status = reqwest::get(format!("{url}/readyz")).await.ok()?.status();
             status.is_success().then_some(Ok(url))
         };

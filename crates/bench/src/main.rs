@@ -106,9 +106,7 @@ fn main() -> ExitCode {
 async fn dispatch(arguments: Arguments) -> Result<()> {
     match arguments.server {
         Some(Server::Bare { listen }) => serve::bare(listen).await,
-        Some(Server::Floor { listen, nats, password }) => {
-            serve::floor(listen, &stage::connect(&nats, password).await?).await
-        }
+        Some(Server::Floor { listen, nats, password }) => serve::floor(listen, &stage::connect(&nats, password).await?).await,
         Some(Server::Instant { nats }) => a2a::serve_instant(&nats).await,
         None => {
             tokio::select! {
