@@ -29,15 +29,17 @@ pub(crate) async fn run(role: Role, path: &Path) -> anyhow::Result<()> {
     life.run_until_stopped().await
 }
 
-pub(crate) fn public_key(path: &Path, is_a2a: bool) -> anyhow::Result<()> {
+pub(crate) fn a2a_public_key(path: &Path) -> anyhow::Result<()> {
+    let gateway = Config::load(path)?.gateway.context("the configuration has no [gateway]")?;
+    let signing = gateway.a2a.signing.context("the configuration has no [gateway.a2a.signing]")?;
+    let key = a2a::card::SignKey::from_pem(signing.key.reveal()).map_err(|_| gateway::WaysError::Key)?;
+    line(key.verify_key().to_pem()?.trim_end());
+    Ok(())
+}
+
+pub(crate) fn public_key(path: &Path) -> anyhow::Result<()> {
     let config = Config::load(path)?;
     let gateway = config.gateway.context("the configuration has no [gateway]")?;
-    if is_a2a {
-        let signing = gateway.a2a.signing.context("the configuration has no [gateway.a2a] signing")?;
-        let key = a2a::card::SignKey::from_pem(signing.key.reveal()).map_err(|_| gateway::BadSigningKey)?;
-        line(key.verify_key().to_pem()?.trim_end());
-        return Ok(());
-    }
     line(&hex::encode(signing_key(gateway.signing_key.reveal())?.verifying_key().to_bytes()));
     Ok(())
 }

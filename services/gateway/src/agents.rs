@@ -24,7 +24,7 @@ use store::Store;
 use tasks::{Engine, ExtendedCard, Limits, Options, PushOptions, StartError, Surroundings};
 
 pub use tell::Tell;
-pub use ways::{BadSigningKey, Ways};
+pub use ways::{Ways, WaysError};
 
 use approvals::Approvals;
 use doors::Doors;

@@ -22,7 +22,7 @@ mod slack;
 mod tenants;
 mod webhook;
 
-pub use agents::{Agents, AgentsError, BadSigningKey, Tell, Ways};
+pub use agents::{Agents, AgentsError, Tell, Ways, WaysError};
 pub use config::{A2aClient, A2aEdge, BadDigest, Grpc, Person, Signing, SlackEdge, TenantEdge, TokenDigest};
 pub use edge::Parts;
 pub use listen::serve;

@@ -132,6 +132,7 @@ mod tests {
     use url::Url;
 
     use super::super::AGENTS;
+    use super::super::ways::WaysError;
     use super::*;
     use crate::config::{A2aEdge, Grpc, Signing};
 
@@ -182,9 +183,12 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_none_is_refused() {
+    fn what_cannot_be_is_refused() {
+        let refused = |edge| Ways::new(&Url::parse("https://paramedic.example/").unwrap(), &edge).map(drop).unwrap_err();
         let signing = Some(Signing { kid: "k1".to_owned(), key: Secret::new("0000") });
-        let edge = A2aEdge { signing, ..A2aEdge::default() };
-        assert!(Ways::new(&Url::parse("https://paramedic.example/").unwrap(), &edge).is_err());
+        assert_eq!(refused(A2aEdge { signing, ..A2aEdge::default() }), WaysError::Key);
+        let port = Grpc { listen: "127.0.0.1:8081".parse().unwrap(), address: None };
+        let grpc = BTreeMap::from([(Role::Ledger, port)]);
+        assert_eq!(refused(A2aEdge { grpc, ..A2aEdge::default() }), WaysError::NoAgent(Role::Ledger));
     }
 }

@@ -11,13 +11,19 @@ use url::Url;
 
 use crate::config::{A2aEdge, Signing};
 
-/// A key that signs nothing.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error(
-    "gateway.a2a.signing.key must be a P-256 private key in PKCS#8 PEM: \
-     openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256"
-)]
-pub struct BadSigningKey;
+/// A configuration of the ways that cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WaysError {
+    /// The key signs nothing.
+    #[error(
+        "gateway.a2a.signing.key must be a P-256 private key in PKCS#8 PEM: \
+         openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256"
+    )]
+    Key,
+    /// A port is given to a role that takes no work.
+    #[error("gateway.a2a.grpc.{0} cannot be: the agents that take work are diagnostics, remediation and communication")]
+    NoAgent(Role),
+}
 
 /// What the agents sign with.
 #[derive(Debug, Clone)]
@@ -42,8 +48,11 @@ impl Ways {
     /// By the gateway's address, and what the configuration says beside it.
     ///
     /// # Errors
-    /// If the key is none.
-    pub fn new(url: &Url, edge: &A2aEdge) -> Result<Self, BadSigningKey> {
+    /// If the key is none, or a port is another role's than an agent's.
+    pub fn new(url: &Url, edge: &A2aEdge) -> Result<Self, WaysError> {
+        if let Some(role) = edge.grpc.keys().find(|role| !super::AGENTS.contains(role)) {
+            return Err(WaysError::NoAgent(*role));
+        }
         let text = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
         Ok(Self {
             url: text(url),
@@ -95,11 +104,11 @@ impl Ways {
 }
 
 impl Keys {
-    fn read(signing: &Signing) -> Result<Self, BadSigningKey> {
+    fn read(signing: &Signing) -> Result<Self, WaysError> {
         let (kid, pem) = (signing.kid.clone(), signing.key.reveal());
-        let card = SignKey::from_pem(pem).map_err(|_| BadSigningKey)?;
-        let push = PushSigner::from_pem(&kid, pem).map_err(|_| BadSigningKey)?;
-        let nats = Signer::from_pem(kid.clone(), pem).map_err(|_| BadSigningKey)?;
+        let card = SignKey::from_pem(pem).map_err(|_| WaysError::Key)?;
+        let push = PushSigner::from_pem(&kid, pem).map_err(|_| WaysError::Key)?;
+        let nats = Signer::from_pem(kid.clone(), pem).map_err(|_| WaysError::Key)?;
         Ok(Self { kid, card, push, nats })
     }
 }
