@@ -35,6 +35,8 @@ const NOBODY_THERE: TimeDelta = TimeDelta::seconds(2);
 const KEPT_FOR: TimeDelta = TimeDelta::seconds(10);
 /// How wrong a replica's clock may be, in milliseconds.
 const SKEWS: [i64; 4] = [-900, -200, 300, 900];
+/// Two replicas' clocks are no further apart than the first of these from the last.
+pub(crate) const CLOCKS_APART_MAX: TimeDelta = TimeDelta::milliseconds(1_800);
 /// How long a process stands still, in milliseconds: some longer than its leases.
 const FREEZES: [i64; 5] = [300, 3_000, 9_000, 14_000, 26_000];
 /// How long a process is gone, in milliseconds.

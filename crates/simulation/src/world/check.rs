@@ -9,6 +9,7 @@ use incident::task::{Phase, Role};
 
 use super::World;
 use crate::scene;
+use crate::service::CLOCKS_APART_MAX;
 
 impl World {
     /// The first promise that does not hold at this moment.
@@ -35,7 +36,7 @@ impl World {
         let people_have = witness.phases.iter().filter(|(_, phase)| **phase == Phase::NeedsPeople);
         let people_have: Vec<_> = people_have.map(|((_, incident), _)| incident.clone()).collect();
         let facts = witness.all_facts();
-        let mut found: Vec<Broken> = witness.facts.values().flat_map(|facts| promises::broken(facts)).collect();
+        let mut found: Vec<Broken> = witness.facts.values().flat_map(|facts| promises::broken(facts, CLOCKS_APART_MAX)).collect();
         found.extend(world::accepted_reached_an_incident(&witness.accepted, &facts));
         found.extend(world::every_incident_ended(&facts));
         found.extend(world::every_wait_has_a_deadline(&self.waiting()));
@@ -74,7 +75,7 @@ impl World {
         let witness = &mut self.env.witness;
         let mut found = vec![];
         for key in std::mem::take(&mut witness.told) {
-            found.extend(witness.facts.get(&key).into_iter().flat_map(|facts| promises::broken_by_now(facts)));
+            found.extend(witness.facts.get(&key).into_iter().flat_map(|facts| promises::broken_by_now(facts, CLOCKS_APART_MAX)));
         }
         if witness.deeds.len() > witness.deeds_seen {
             witness.deeds_seen = witness.deeds.len();
