@@ -8,7 +8,7 @@ use crate::scenarios;
 /// A mistake, the scenarios on which it can show (none: on any), the seeds within which it does, and the promises that it may break first.
 type Noticed = (Mutation, &'static [&'static str], u64, &'static [&'static str]);
 
-const NOTICED: [Noticed; 8] = [
+const NOTICED: [Noticed; 9] = [
     (Mutation::InboxUnchecked, &[], 20, &["P2", "P11"]),
     (Mutation::RevisionUnchecked, &[], 20, &["P2", "P6", "P11"]),
     (Mutation::AckBeforeCommit, &[], 20, &["P1"]),
@@ -18,6 +18,7 @@ const NOTICED: [Noticed; 8] = [
     (Mutation::TimerUnchecked, &["unanswered"], 2_000, &["P2"]),
     // The same for an effect.
     (Mutation::LeaseUnchecked, &[], 4_000, &["P2"]),
+    (Mutation::ClaimUnchecked, &[], 4_000, &["P2", "P11"]),
     (Mutation::ApprovalNotConsumed, &[], 200, &["P2", "P3"]),
 ];
 
@@ -50,5 +51,6 @@ each! {
     a_call_that_is_made_again_without_its_key: CalledWithoutKey,
     a_timer_that_fires_though_it_was_moved: TimerUnchecked,
     an_effect_that_is_performed_by_who_lost_it: LeaseUnchecked,
+    an_outcome_of_who_lost_the_effect: ClaimUnchecked,
     a_yes_that_counts_more_than_once: ApprovalNotConsumed,
 }
