@@ -97,7 +97,8 @@ fn told_once_that_it_is_over(facts: &[Fact]) -> Vec<Broken> {
     for fact in facts {
         match &fact.what {
             What::Told { place, summary } if summary.contains("Resolved: ") => {
-                *told.entry(place.split(' ').next().unwrap_or_default()).or_default() += 1;
+                let channel = ["Slack", "Jira"].into_iter().find(|channel| place.starts_with(channel));
+                *told.entry(channel.unwrap_or(place)).or_default() += 1;
             }
             _ => {}
         }
@@ -105,8 +106,9 @@ fn told_once_that_it_is_over(facts: &[Fact]) -> Vec<Broken> {
     let closed = closed(facts);
     let often = told.into_iter().filter(|(_, times)| *times > closed);
     often
-        .map(|(place, times)| {
-            Broken { promise: "P2", why: format!("{place} was told {times} times that it is over, and it was {closed} times") }
+        .map(|(place, times)| Broken {
+            promise: "P2",
+            why: format!("{place} was told {times} times that it is over, and it was {closed} times"),
         })
         .collect()
 }

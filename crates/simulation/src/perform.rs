@@ -177,7 +177,9 @@ impl Perform<Communicator> for Speaker {
     fn provider(&self, effect: &Say) -> Option<Provider> {
         match effect {
             Say::PostCard { .. } | Say::EditCard { .. } | Say::PostLine { .. } => Some(Provider::Slack),
-            Say::OpenIssue { .. } | Say::Comment { .. } | Say::FinishIssue { .. } | Say::ReopenIssue { .. } => Some(Provider::Jira),
+            Say::OpenIssue { .. } | Say::Comment { .. } | Say::FinishIssue { .. } | Say::ReopenIssue { .. } => {
+                Some(Provider::Jira)
+            }
         }
     }
 

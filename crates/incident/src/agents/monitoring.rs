@@ -132,9 +132,7 @@ impl Agent for Monitoring {
                     let rules = self.rules(&notification.tenant);
                     Start::of(&notification, None).begin(notification, rules, now)
                 }
-                Event::Message(_) | Event::Timer(_) | Event::Outcome { .. } => {
-                    Decision::unchanged("there is no such incident")
-                }
+                Event::Message(_) | Event::Timer(_) | Event::Outcome { .. } => Decision::unchanged("there is no such incident"),
             };
         };
         match state {

@@ -13,7 +13,6 @@ use super::open::Remedy;
 use super::turn::{DEADLINE, Turn};
 use super::{Incident, Outcome, StepName};
 use crate::agent::{Content, Decision, Entity, Event, Outgoing, Timer};
-use crate::alert::Notification;
 use crate::fact::What;
 use crate::id::{IncidentId, TaskId, TenantId};
 use crate::task::{Phase, Role, TaskCancel, TaskEvent, TaskStatus};
