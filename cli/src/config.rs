@@ -10,6 +10,7 @@ use cluster::kubernetes::KubernetesConfig;
 use cluster::prometheus::PrometheusConfig;
 use communication::JiraProject;
 use gateway::{A2aClient, A2aEdge, Person, SlackEdge, Ways};
+use incident::agents::monitoring::Lifecycle;
 use incident::alert::Correlation;
 use incident::approval::Policy;
 use incident::id::TenantId;
@@ -160,6 +161,9 @@ pub(crate) struct Remediation {
 pub(crate) struct Tenant {
     /// Bearer token of its Alertmanagers.
     pub(crate) webhook_token: Option<Secret>,
+    /// How long incidents are held, and when one is taken for flapping.
+    #[serde(default)]
+    pub(crate) lifecycle: Lifecycle,
     /// Labels that make alerts one incident.
     #[serde(default)]
     pub(crate) correlation: Correlation,
@@ -252,8 +256,19 @@ pub(crate) fn shown(path: &Path) -> anyhow::Result<String> {
             section.insert("url".to_owned(), Value::from(url));
         }
     }
+    show_lifecycles(&mut table)?;
     redact(&mut table);
     Ok(toml::to_string_pretty(&table)?)
+}
+
+/// Each tenant's numbers, those that the file leaves to their defaults too.
+fn show_lifecycles(table: &mut Table) -> anyhow::Result<()> {
+    let Some(Value::Table(tenants)) = table.get_mut("tenants") else { return Ok(()) };
+    for tenant in tenants.iter_mut().filter_map(|(_, tenant)| tenant.as_table_mut()) {
+        let written = tenant.get("lifecycle").cloned().map(Lifecycle::deserialize).transpose()?;
+        tenant.insert("lifecycle".to_owned(), Value::try_from(written.unwrap_or_default())?);
+    }
+    Ok(())
 }
 
 fn redact(table: &mut Table) {
@@ -292,6 +307,14 @@ mod tests {
         let file = |role| tenant.kubernetes_of(role).unwrap().kubeconfig.clone().unwrap();
         assert_eq!(file(Role::Diagnostics), Path::new("look"));
         assert_eq!(file(Role::Remediation), Path::new("change"));
+    }
+
+    #[test]
+    fn numbers_that_are_left_to_their_defaults_are_shown() {
+        let mut table: Table = "[tenants.acme]\n[tenants.blue.lifecycle]\nreopen_s = 5".parse().unwrap();
+        show_lifecycles(&mut table).unwrap();
+        let of = |tenant: &str, key: &str| table["tenants"][tenant]["lifecycle"][key].as_integer().unwrap();
+        assert_eq!((of("acme", "reopen_s"), of("blue", "reopen_s"), of("blue", "flap_changes")), (600, 5, 6));
     }
 
     #[test]

@@ -44,7 +44,10 @@ impl Process {
         needs.push(Needs { role, bus: context.bus.clone(), store: context.store.clone() });
         match role {
             Role::Gateway => self.start_gateway(context, needs.clone()).await?,
-            Role::Monitoring => self.life.spawn("monitoring", monitoring::run(context)),
+            Role::Monitoring => {
+                let lifecycles = self.config.tenants.iter().map(|(id, tenant)| (id.clone(), tenant.lifecycle)).collect();
+                self.life.spawn("monitoring", monitoring::run(context, lifecycles));
+            }
             Role::Diagnostics => {
                 let config = self.diagnostics().await?;
                 self.life.spawn("diagnostics", diagnostics::run(context, config));

@@ -23,6 +23,9 @@ pub(crate) struct Incident {
     pub(crate) opened_at: DateTime<Utc>,
     pub(crate) closed_at: Option<DateTime<Utc>>,
     pub(crate) outcome: Option<String>,
+    /// The incident of the same alerts that ended before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) follows: Option<String>,
 }
 
 /// A fact in its place in the chain.
@@ -73,13 +76,9 @@ fn list(items: &[Incident]) -> String {
     }
     let row = |i: &Incident| {
         let since = i.opened_at.format("%Y-%m-%d %H:%M:%S").to_string();
-        vec![i.id.clone(), severity(i.severity), i.phase.label().to_owned(), since, i.title.clone()]
+        vec![i.id.clone(), i.severity.to_string(), i.phase.label().to_owned(), since, i.title.clone()]
     };
     table(&["INCIDENT", "SEVERITY", "PHASE", "SINCE (UTC)", "TITLE"], &items.iter().map(row).collect::<Vec<_>>())
-}
-
-fn severity(severity: Severity) -> String {
-    format!("{severity:?}").to_lowercase()
 }
 
 fn one(i: &Incident, connection: &Connection) -> String {
@@ -88,11 +87,12 @@ fn one(i: &Incident, connection: &Connection) -> String {
         (Some(at), Some(outcome)) => format!("\nended      {}: {outcome}", at.format("%Y-%m-%d %H:%M:%S UTC")),
         _ => String::new(),
     };
+    let follows = i.follows.as_ref().map(|before| format!("\nfollows    {before}")).unwrap_or_default();
     format!(
-        "{}\n{}\nseverity   {}\nphase      {}\nsince      {}{ended}\n\n{paramedic} incident timeline {}{flag} shows all that happened.",
+        "{}\n{}\nseverity   {}\nphase      {}\nsince      {}{ended}{follows}\n\n{paramedic} incident timeline {}{flag} shows all that happened.",
         i.id,
         i.title,
-        severity(i.severity),
+        i.severity,
         i.phase.label(),
         i.opened_at.format("%Y-%m-%d %H:%M:%S UTC"),
         i.id

@@ -99,6 +99,8 @@ impl Story {
                 return Turn::Ended(self.closed(outcome));
             }
             What::AlertChanged { .. }
+            | What::Reopened { .. }
+            | What::SeverityChanged { .. }
             | What::PhaseChanged { .. }
             | What::StepChanged { .. }
             | What::Reminded { .. }

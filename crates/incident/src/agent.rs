@@ -73,6 +73,9 @@ pub enum Locator {
     Id(String),
     /// The one that is open under this key; at most one is.
     Open(String),
+    /// The same, or if none is open, the one that was the last: a memory. What is put may then be another entity, which is new; the
+    /// earlier one stays as it is.
+    Last(String),
 }
 
 /// A message that this agent has no business with.

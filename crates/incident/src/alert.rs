@@ -1,6 +1,7 @@
 //! Alerts as the pipeline knows them, whatever tool sent them, and which of them belong together.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -51,6 +52,23 @@ pub enum Severity {
     Warning,
     /// Needs a person now.
     Critical,
+}
+
+impl Severity {
+    /// As labels and listings name it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 impl Alert {

@@ -37,6 +37,23 @@ pub enum What {
         title: String,
         /// How bad.
         severity: Severity,
+        /// The incident of the same alerts that ended before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        follows: Option<IncidentId>,
+    },
+    /// It was over, and is not any more.
+    Reopened {
+        /// Why.
+        why: String,
+    },
+    /// It is worse than it was, or not as bad any more.
+    SeverityChanged {
+        /// How bad it was.
+        from: Severity,
+        /// How bad it is.
+        to: Severity,
+        /// Why.
+        why: String,
     },
     /// An alert joined, or changed its state.
     AlertChanged {
@@ -143,7 +160,7 @@ pub enum What {
         /// How many calls.
         calls: u32,
     },
-    /// The incident is over.
+    /// The incident is over, unless it is opened again.
     Closed {
         /// How it ended.
         outcome: String,
@@ -155,6 +172,8 @@ impl What {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Opened { .. } => "opened",
+            Self::Reopened { .. } => "reopened",
+            Self::SeverityChanged { .. } => "severity_changed",
             Self::AlertChanged { .. } => "alert_changed",
             Self::PhaseChanged { .. } => "phase_changed",
             Self::StepChanged { .. } => "step_changed",
@@ -177,7 +196,10 @@ impl What {
     /// What happened, in a sentence. The evidence that it cites follows on lines of its own.
     pub fn sentence(&self) -> String {
         match self {
-            Self::Opened { title, .. } => format!("incident opened: {title}"),
+            Self::Opened { title, follows: None, .. } => format!("incident opened: {title}"),
+            Self::Opened { title, follows: Some(before), .. } => format!("incident opened: {title} (follows {before})"),
+            Self::Reopened { why } => format!("incident opened again: {why}"),
+            Self::SeverityChanged { from, to, why } => format!("severity is {to}, was {from}: {why}"),
             Self::AlertChanged { alert, firing: true, .. } => format!("alert fires: {alert}"),
             Self::AlertChanged { alert, firing: false, .. } => format!("alert resolved: {alert}"),
             Self::PhaseChanged { phase, why } => format!("now {}: {why}", phase.label()),

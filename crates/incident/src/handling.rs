@@ -36,6 +36,8 @@ pub enum Input<O> {
     Outcome {
         /// Name within the entity.
         effect: String,
+        /// Number of the claim under which it was performed: if somebody else has claimed it since, their outcome is the one that counts.
+        claim: u32,
         /// How.
         result: Result<O, Failure>,
     },
@@ -151,7 +153,6 @@ pub fn begin<A: Agent>(tenant: TenantId, locator: Locator, inputs: Vec<Input<A::
 impl<A: Agent> Load<A> {
     /// The entity was loaded: decide.
     pub fn loaded(self, agent: &A, loaded: Loaded<A::State>, now: DateTime<Utc>) -> Step<A> {
-        let expected = loaded.stored.as_ref().map(|s| s.revision);
         let mut fold = Fold::<A>::new(&self, loaded.stored, now);
         let mut reached = 0;
         for (input, handled) in self.inputs.iter().zip(loaded.handled) {
@@ -166,7 +167,7 @@ impl<A: Agent> Load<A> {
             }
         }
         let rest = self.inputs.get(reached..).unwrap_or_default().to_vec();
-        let (commit, answers) = fold.finish(expected);
+        let (commit, answers) = fold.finish();
         if commit.handled.is_empty() {
             return Step::Answer { answers, rest };
         }
@@ -203,10 +204,10 @@ impl<A: Agent> Fold<A> {
         let id = match (&stored, &load.locator) {
             (Some(stored), _) => stored.entity.id.clone(),
             (None, Locator::Id(id)) => id.clone(),
-            (None, Locator::Open(_)) => String::new(),
+            (None, Locator::Open(_) | Locator::Last(_)) => String::new(),
         };
         let commit = Commit {
-            expected: None,
+            expected: stored.as_ref().map(|stored| stored.revision),
             next: None,
             handled: vec![],
             id,
@@ -222,7 +223,11 @@ impl<A: Agent> Fold<A> {
     /// Whether the open entity that the inputs are about was closed on the way, so that the rest belongs to another one.
     fn ended_early(&self, locator: &Locator) -> bool {
         let is_over = self.current.as_ref().is_some_and(|e| e.open_key.is_none());
-        self.changed && is_over && matches!(locator, Locator::Open(_))
+        let is_of_a_key = match locator {
+            Locator::Id(_) => false,
+            Locator::Open(_) | Locator::Last(_) => true,
+        };
+        self.changed && is_over && is_of_a_key
     }
 
     /// Whether an earlier input of the same group has moved this timer or taken it back: then it must not fire.
@@ -234,7 +239,7 @@ impl<A: Agent> Fold<A> {
         let event = match &input {
             Input::Message(message) => Event::Message(message.content.clone()),
             Input::Timer { name, .. } => Event::Timer(name.clone()),
-            Input::Outcome { effect, result } => Event::Outcome { effect: effect.clone(), result: result.clone() },
+            Input::Outcome { effect, result, .. } => Event::Outcome { effect: effect.clone(), result: result.clone() },
         };
         let decision = agent.decide(self.current.clone(), event, self.now);
         self.answers.push(Answer::Done { why: decision.why.clone(), refused: decision.refused });
@@ -253,7 +258,11 @@ impl<A: Agent> Fold<A> {
 
     fn add(&mut self, by: Role, cause: &str, decision: Decision<A::State, A::Effect>) {
         if let Some(entity) = decision.next {
-            self.commit.id.clone_from(&entity.id);
+            // The earlier one was only a memory.
+            if self.commit.id != entity.id {
+                self.commit.expected = None;
+                self.commit.id.clone_from(&entity.id);
+            }
             self.current = Some(entity);
             self.changed = true;
         }
@@ -270,8 +279,7 @@ impl<A: Agent> Fold<A> {
         }
     }
 
-    fn finish(mut self, expected: Option<u64>) -> (CommitOf<A>, Vec<Answer>) {
-        self.commit.expected = expected;
+    fn finish(mut self) -> (CommitOf<A>, Vec<Answer>) {
         self.commit.next = if self.changed { self.current } else { None };
         (self.commit, self.answers)
     }

@@ -4,6 +4,8 @@
 
 pub mod world;
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::evidence::{Diagnosis, Verdict};
@@ -30,15 +32,23 @@ pub fn broken(facts: &[Fact], clocks_apart: TimeDelta) -> Vec<Broken> {
 
 /// The same in the middle of it, when what was begun need not be finished.
 pub fn broken_by_now(facts: &[Fact], clocks_apart: TimeDelta) -> Vec<Broken> {
-    let checks = [one_effect, what_was_approved_is_what_ran, claims_cite_evidence];
+    let checks = [one_effect, ends_once, told_once_that_it_is_over, what_was_approved_is_what_ran, claims_cite_evidence];
     let mut found: Vec<Broken> = checks.iter().flat_map(|check| check(facts)).collect();
     found.extend(no_change_without_a_yes(facts, clocks_apart));
     found
 }
 
-/// P6: the incident has ended, or waits with a plan or for people, and the record says so.
+/// P6: the incident has ended, and was not opened again; the record says so.
 pub fn has_ended(facts: &[Fact]) -> bool {
-    facts.iter().any(|fact| matches!(fact.what, What::Closed { .. }))
+    closed(facts) > reopened(facts)
+}
+
+fn closed(facts: &[Fact]) -> usize {
+    facts.iter().filter(|fact| matches!(fact.what, What::Closed { .. })).count()
+}
+
+fn reopened(facts: &[Fact]) -> usize {
+    facts.iter().filter(|fact| matches!(fact.what, What::Reopened { .. })).count()
 }
 
 fn proposals(facts: &[Fact]) -> impl Iterator<Item = (&ApprovalId, &Digest, &Plan)> {
@@ -59,7 +69,6 @@ fn executions(facts: &[Fact]) -> impl Iterator<Item = (&Digest, DateTime<Utc>)> 
 fn one_effect(facts: &[Fact]) -> Vec<Broken> {
     let once = |what: &What| match what {
         What::Opened { .. } => Some("opened".to_owned()),
-        What::Closed { .. } => Some("closed".to_owned()),
         What::Executed { digest, .. } => Some(format!("executed {}", digest.0)),
         What::Undone { digest, .. } => Some(format!("undone {}", digest.0)),
         What::Proposed { digest, .. } => Some(format!("proposed {}", digest.0)),
@@ -71,6 +80,37 @@ fn one_effect(facts: &[Fact]) -> Vec<Broken> {
     seen.sort_unstable();
     let twice = seen.windows(2).filter(|pair| pair.first() == pair.last()).filter_map(|pair| pair.first());
     twice.map(|what| Broken { promise: "P2", why: format!("{what}: recorded twice") }).collect()
+}
+
+/// P2: an incident is closed once, and once more each time that it was opened again in between; it is not opened again while it is open.
+fn ends_once(facts: &[Fact]) -> Vec<Broken> {
+    let (closed, reopened) = (closed(facts), reopened(facts));
+    if closed == reopened || closed == reopened + 1 {
+        return vec![];
+    }
+    vec![Broken { promise: "P2", why: format!("it was closed {closed} times and opened again {reopened} times") }]
+}
+
+/// P2: each place is told once for each time that it was over.
+fn told_once_that_it_is_over(facts: &[Fact]) -> Vec<Broken> {
+    let mut told: BTreeMap<&str, usize> = BTreeMap::new();
+    for fact in facts {
+        match &fact.what {
+            What::Told { place, summary } if summary.contains("Resolved: ") => {
+                let channel = ["Slack", "Jira"].into_iter().find(|channel| place.starts_with(channel));
+                *told.entry(channel.unwrap_or(place)).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
+    let closed = closed(facts);
+    let often = told.into_iter().filter(|(_, times)| *times > closed);
+    often
+        .map(|(place, times)| Broken {
+            promise: "P2",
+            why: format!("{place} was told {times} times that it is over, and it was {closed} times"),
+        })
+        .collect()
 }
 
 /// P3: an executed plan was proposed, and somebody said yes to that very request, before.

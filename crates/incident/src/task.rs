@@ -167,6 +167,9 @@ pub struct Bulletin {
     pub gaps: Vec<String>,
     /// When the incident began.
     pub opened_at: DateTime<Utc>,
+    /// The one before it, if its alerts were an incident not long ago.
+    #[serde(default)]
+    pub follows: Option<IncidentId>,
 }
 
 /// A plan that waits for people.
@@ -190,6 +193,8 @@ pub enum Phase {
     Repairing,
     /// Nothing automatic is left to do; people have it.
     NeedsPeople,
+    /// Its alerts come and go: it is held until they stop.
+    Flapping,
     /// Over.
     Resolved,
 }
@@ -203,6 +208,7 @@ impl Phase {
             Self::AwaitingApproval => "awaiting approval",
             Self::Repairing => "repairing",
             Self::NeedsPeople => "needs people",
+            Self::Flapping => "flapping",
             Self::Resolved => "resolved",
         }
     }

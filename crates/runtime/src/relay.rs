@@ -228,7 +228,7 @@ async fn hand_back<A: Agent>(core: &Core<A>, row: &OutboxRow, name: String, resu
         let work = Work {
             tenant: row.tenant.clone(),
             locator: Locator::Id(row.entity.clone()),
-            input: Input::Outcome { effect: name.clone(), result: result.clone() },
+            input: Input::Outcome { effect: name.clone(), claim: row.attempts, result: result.clone() },
             trace: trace.clone(),
             reply: Reply::Caller(reply),
         };

@@ -2,6 +2,7 @@
 
 use incident::fact::What;
 use incident::promises::world::DeedKind;
+use incident::task::Phase;
 
 use crate::env::Env;
 use crate::scenario::{Bound, Expected};
@@ -13,6 +14,10 @@ pub(crate) fn unmet(expected: &Expected, env: &Env) -> Vec<String> {
     let Expected {
         incidents,
         closed,
+        reopened,
+        follow,
+        flapping,
+        severity_changes,
         diagnoses,
         plans,
         votes,
@@ -22,12 +27,17 @@ pub(crate) fn unmet(expected: &Expected, env: &Env) -> Vec<String> {
         undone,
         recovered,
         cards,
+        lines,
         issues,
         dead_letters,
     } = expected;
     let counts = [
         ("incidents", incidents, witness.count(|what| matches!(what, What::Opened { .. }))),
         ("closed", closed, witness.count(|what| matches!(what, What::Closed { .. }))),
+        ("reopened", reopened, witness.count(|what| matches!(what, What::Reopened { .. }))),
+        ("follow", follow, witness.count(|what| matches!(what, What::Opened { follows: Some(_), .. }))),
+        ("flapping", flapping, witness.count(|what| matches!(what, What::PhaseChanged { phase: Phase::Flapping, .. }))),
+        ("severity_changes", severity_changes, witness.count(|what| matches!(what, What::SeverityChanged { .. }))),
         ("diagnoses", diagnoses, witness.count(|what| matches!(what, What::Diagnosed { .. }))),
         ("plans", plans, witness.count(|what| matches!(what, What::Proposed { .. }))),
         ("votes", votes, witness.count(|what| matches!(what, What::Voted { .. }))),
@@ -37,6 +47,7 @@ pub(crate) fn unmet(expected: &Expected, env: &Env) -> Vec<String> {
         ("undone", undone, witness.undone.len()),
         ("recovered", recovered, witness.count(|what| matches!(what, What::Verified { recovered: true, .. }))),
         ("cards", cards, deeds(DeedKind::Card)),
+        ("lines", lines, deeds(DeedKind::Line)),
         ("issues", issues, deeds(DeedKind::Issue)),
         ("dead_letters", dead_letters, env.log.dead.len()),
     ];

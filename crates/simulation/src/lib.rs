@@ -14,9 +14,9 @@
 //! It never decides anything about incidents, and nothing of it is part of the product. What it leaves out:
 //!
 //! - A process that stands still between its last look at its lease and the first byte of its call. No holder of a lease can notice.
-//! - A card whose edit is overtaken on its way. A process that lost its lease may still hand back its outcome while the call of the new
-//!   holder is under way; the next edit may then arrive before that one, and chats have no edit that is refused when it is old. Such cards
-//!   are not asked what they show at the end (P9).
+//! - A card or issue whose edit is overtaken on its way. A call of a process that lost its lease may still be under way when the new
+//!   holder's has ended and the next edit is made; chats and trackers have no edit that is refused when it is old. Such places are not asked
+//!   what they show at the end (P9).
 //! - What Postgres, NATS and the providers really do. There are tests on real parts for that, which can play the same scenarios.
 
 pub mod choices;

@@ -24,13 +24,15 @@ pub enum Mutation {
     TimerUnchecked,
     /// An effect is performed though somebody else holds it by now.
     LeaseUnchecked,
+    /// An outcome counts though somebody else has claimed the effect since.
+    ClaimUnchecked,
     /// A yes counts as often as it comes.
     ApprovalNotConsumed,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::InboxUnchecked,
         Self::RevisionUnchecked,
         Self::AckBeforeCommit,
@@ -38,6 +40,7 @@ impl Mutation {
         Self::CalledWithoutKey,
         Self::TimerUnchecked,
         Self::LeaseUnchecked,
+        Self::ClaimUnchecked,
         Self::ApprovalNotConsumed,
     ];
 }

@@ -177,7 +177,9 @@ impl Perform<Communicator> for Speaker {
     fn provider(&self, effect: &Say) -> Option<Provider> {
         match effect {
             Say::PostCard { .. } | Say::EditCard { .. } | Say::PostLine { .. } => Some(Provider::Slack),
-            Say::OpenIssue { .. } | Say::Comment { .. } | Say::FinishIssue { .. } => Some(Provider::Jira),
+            Say::OpenIssue { .. } | Say::Comment { .. } | Say::FinishIssue { .. } | Say::ReopenIssue { .. } => {
+                Some(Provider::Jira)
+            }
         }
     }
 
@@ -191,16 +193,20 @@ impl Perform<Communicator> for Speaker {
                 let desk = Outside::desk(&mut env.outside.chats, call.tenant);
                 edited(desk.edit(&place.name, (bulletin.number, bulletin.phase == Phase::Resolved)))
             }
-            Say::FinishIssue { place } => {
-                let desk = Outside::desk(&mut env.outside.trackers, call.tenant);
-                edited(desk.edit(&place.name, (u32::MAX, true)))
-            }
+            Say::FinishIssue { place } => moved(env, call, &place.name, true),
+            Say::ReopenIssue { place } => moved(env, call, &place.name, false),
         }
     }
 
     fn patience(&self, _effect: &Say) -> TimeDelta {
         TimeDelta::hours(24)
     }
+}
+
+/// Moves an issue to done or away from it. The effect is named by the bulletin that asks for it.
+fn moved(env: &mut Env, call: &Call<'_, Say>, issue: &str, is_over: bool) -> Progress<Said> {
+    let number = call.id.rsplit('-').next().and_then(|number| number.parse().ok()).unwrap_or_default();
+    edited(Outside::desk(&mut env.outside.trackers, call.tenant).edit(issue, (number, is_over)))
 }
 
 fn edited(is_there: bool) -> Progress<Said> {

@@ -6,6 +6,7 @@ mod written;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use incident::agents::monitoring::Lifecycle;
 use incident::task::Role;
 use serde::Deserialize;
 
@@ -44,11 +45,13 @@ pub struct Rules {
     pub settle_s: u32,
     /// Within what time after the change.
     pub deadline_s: u32,
+    /// How long incidents are held, and when one is taken for flapping.
+    pub lifecycle: Lifecycle,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { approvers: 1, expires_s: 300, remind_s: 100, settle_s: 3, deadline_s: 20 }
+        Self { approvers: 1, expires_s: 300, remind_s: 100, settle_s: 3, deadline_s: 20, lifecycle: Lifecycle::default() }
     }
 }
 
@@ -187,6 +190,9 @@ pub struct Fires {
     /// Labels besides the usual ones.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// How much later Paramedic is told, in seconds.
+    #[serde(default)]
+    pub late_s: u32,
 }
 
 fn one() -> u32 {
@@ -269,8 +275,16 @@ pub enum Trouble {
 pub struct Expected {
     /// Incidents opened.
     pub incidents: Option<Bound>,
-    /// Incidents closed.
+    /// How often incidents were closed.
     pub closed: Option<Bound>,
+    /// How often they were opened again.
+    pub reopened: Option<Bound>,
+    /// Incidents that follow another of the same alerts.
+    pub follow: Option<Bound>,
+    /// How often an incident began to flap.
+    pub flapping: Option<Bound>,
+    /// Changes of severity.
+    pub severity_changes: Option<Bound>,
     /// Diagnoses made.
     pub diagnoses: Option<Bound>,
     /// Plans proposed.
@@ -289,6 +303,8 @@ pub struct Expected {
     pub recovered: Option<Bound>,
     /// Cards posted.
     pub cards: Option<Bound>,
+    /// Lines posted under them.
+    pub lines: Option<Bound>,
     /// Issues opened.
     pub issues: Option<Bound>,
     /// Dead letters.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ed25519_dalek::SigningKey;
+use incident::agents::monitoring::Monitoring;
 use incident::agents::remediation::{Remediator, Rules as TenantRules};
 use incident::alert::{Alert, AlertStatus, Correlation, Labels, Notification};
 use incident::approval::{Directory, Policy, PolicyRule};
@@ -61,6 +62,10 @@ pub(crate) fn directory() -> Directory {
 pub(crate) fn policy(rules: &Rules) -> Policy {
     let Rules { approvers, expires_s, remind_s, .. } = *rules;
     Policy(vec![PolicyRule { namespaces: vec![], approvers, groups: ["sre".to_owned()].into(), expires_s, remind_s }])
+}
+
+pub(crate) fn monitoring(rules: &Rules) -> Monitoring {
+    Monitoring { tenants: tenants().map(|tenant| (tenant, rules.lifecycle)).collect() }
 }
 
 pub(crate) fn remediator(rules: &Rules) -> Remediator {

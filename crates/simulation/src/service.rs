@@ -212,7 +212,7 @@ impl<A: Agent, P: Perform<A>> Service<A, P> {
     /// Puts an input on its entity's lane.
     fn enqueue(&mut self, env: &mut Env, n: usize, item: Item<A>) {
         let key = match &item.locator {
-            Locator::Id(text) | Locator::Open(text) => text,
+            Locator::Id(text) | Locator::Open(text) | Locator::Last(text) => text,
         };
         let number = hash(hash(0, item.tenant.as_str().as_bytes()), key.as_bytes()) % LANES;
         let number = usize::try_from(number).unwrap_or(0);

@@ -80,6 +80,8 @@ pub(crate) struct Store<A: Agent> {
     entities: BTreeMap<Id, Stored<A::State>>,
     /// Which entity is open under a key.
     open: BTreeMap<Id, String>,
+    /// Which was the last that was.
+    past: BTreeMap<Id, String>,
     inbox: HashSet<Id>,
     timers: BTreeMap<(TenantId, String, String), TimerRow>,
     outbox: BTreeMap<u64, Row<A::Effect>>,
@@ -93,6 +95,7 @@ impl<A: Agent> Store<A> {
         Self {
             entities: BTreeMap::new(),
             open: BTreeMap::new(),
+            past: BTreeMap::new(),
             inbox: HashSet::new(),
             timers: BTreeMap::new(),
             outbox: BTreeMap::new(),
@@ -110,6 +113,10 @@ impl<A: Agent> Store<A> {
         let id = match locator {
             Locator::Id(id) => Some(id.clone()),
             Locator::Open(key) => self.open.get(&(tenant.clone(), key.clone())).cloned(),
+            Locator::Last(key) => {
+                let key = (tenant.clone(), key.clone());
+                self.open.get(&key).or_else(|| self.past.get(&key)).cloned()
+            }
         };
         let stored = id.as_ref().and_then(|id| self.entities.get(&(tenant.clone(), id.clone()))).cloned();
         let entity = id.unwrap_or_default();
@@ -122,7 +129,7 @@ impl<A: Agent> Store<A> {
                     again && !self.lacks(Mutation::InboxUnchecked)
                 }
                 Input::Timer { name, due } => !self.stands(tenant, &entity, name, *due),
-                Input::Outcome { effect, .. } => self.owed(tenant, &entity, effect).is_none(),
+                Input::Outcome { effect, claim, .. } => self.owed(tenant, &entity, (effect, *claim)).is_none(),
             });
         }
         Loaded { stored, handled }
@@ -133,9 +140,14 @@ impl<A: Agent> Store<A> {
         self.lacks(Mutation::TimerUnchecked) || row.is_some_and(|row| row.due == due)
     }
 
-    fn owed(&self, tenant: &TenantId, entity: &str, effect: &str) -> Option<u64> {
+    /// The effect's row, if it is still held under this claim.
+    fn owed(&self, tenant: &TenantId, entity: &str, (effect, claim): (&str, u32)) -> Option<u64> {
+        let is_held = |row: &Row<A::Effect>| row.attempts == claim || self.lacks(Mutation::ClaimUnchecked);
         let is_it = |row: &&Row<A::Effect>| {
-            row.entity == entity && row.tenant == *tenant && matches!(&row.owed, Owed::Effect { name, .. } if name == effect)
+            row.entity == entity
+                && row.tenant == *tenant
+                && is_held(row)
+                && matches!(&row.owed, Owed::Effect { name, .. } if name == effect)
         };
         self.outbox.values().find(is_it).map(|row| row.seq)
     }
@@ -159,8 +171,8 @@ impl<A: Agent> Store<A> {
                 Input::Timer { name, .. } => {
                     self.timers.remove(&(writer.tenant.clone(), commit.id.clone(), name.clone()));
                 }
-                Input::Outcome { effect, .. } => {
-                    if let Some(seq) = self.owed(&writer.tenant, &commit.id, effect) {
+                Input::Outcome { effect, claim, .. } => {
+                    if let Some(seq) = self.owed(&writer.tenant, &commit.id, (effect, *claim)) {
                         self.outbox.remove(&seq);
                     }
                 }
@@ -169,7 +181,11 @@ impl<A: Agent> Store<A> {
         if let Some(entity) = commit.next {
             let before = self.entities.get(&id);
             if let Some(key) = before.and_then(|before| before.entity.open_key.clone()) {
-                self.open.remove(&(writer.tenant.clone(), key));
+                let key = (writer.tenant.clone(), key);
+                self.open.remove(&key);
+                if entity.open_key.is_none() {
+                    self.past.insert(key, entity.id.clone());
+                }
             }
             if let Some(key) = &entity.open_key {
                 self.open.insert((writer.tenant.clone(), key.clone()), entity.id.clone());
@@ -206,7 +222,7 @@ impl<A: Agent> Store<A> {
                 is_new || self.lacks(Mutation::InboxUnchecked)
             }
             Input::Timer { name, due } => self.stands(tenant, &commit.id, name, *due),
-            Input::Outcome { effect, .. } => self.owed(tenant, &commit.id, effect).is_some(),
+            Input::Outcome { effect, claim, .. } => self.owed(tenant, &commit.id, (effect, *claim)).is_some(),
         })
     }
 

@@ -84,7 +84,7 @@ impl World {
         let executor = Executor { checks: remediator.clone() };
         Self {
             gateway: Service::new(gateway, Teller, &mut env),
-            monitoring: Service::new(Monitoring, NoEffects, &mut env),
+            monitoring: Service::new(scene::monitoring(&scenario.rules), NoEffects, &mut env),
             diagnostics: Service::new(Diagnostician, Collector, &mut env),
             communication: Service::new(communicator, Speaker, &mut env),
             remediation: Service::new(Remediating { agent: remediator, mutation }, executor, &mut env),
@@ -204,7 +204,7 @@ impl World {
 
     fn evaluates(&mut self, place: &Place) {
         for episode in self.env.outside.recovered(place, self.env.now) {
-            self.tell(&episode, Some(self.env.now));
+            self.tell(&episode, Some(self.env.now), TimeDelta::zero());
         }
     }
 

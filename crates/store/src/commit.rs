@@ -29,8 +29,13 @@ pub enum Handled {
         /// When it was due.
         due: DateTime<Utc>,
     },
-    /// The outcome of an effect, by the effect's name within the entity: its outbox row goes.
-    Outcome(String),
+    /// The outcome of an effect: its outbox row goes, if it is still held under this claim.
+    Outcome {
+        /// The effect's name within the entity.
+        effect: String,
+        /// The claim's number.
+        claim: u32,
+    },
 }
 
 impl<O> From<&Input<O>> for Handled {
@@ -38,7 +43,7 @@ impl<O> From<&Input<O>> for Handled {
         match input {
             Input::Message(message) => Self::Message(message.id.clone()),
             Input::Timer { name, due } => Self::Timer { name: name.clone(), due: *due },
-            Input::Outcome { effect, .. } => Self::Outcome(effect.clone()),
+            Input::Outcome { effect, claim, .. } => Self::Outcome { effect: effect.clone(), claim: *claim },
         }
     }
 }
@@ -83,7 +88,7 @@ pub enum Outcome {
 
 const COMMIT: &str = "
     select outbox_id from commit_decision(
-        $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
+        $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)";
 
 impl Store {
     /// Commits a decision.
@@ -123,7 +128,7 @@ fn decision<'q, S: Serialize, E>(
     let expected = expected.map_err(|error| unstorable("revision", &error))?;
     let open_key = write.next.as_ref().and_then(|next| next.open_key.as_deref());
     let state = write.next.as_ref().map(|next| document("state", &next.state)).transpose()?;
-    let (mut messages, mut fired, mut fired_dues, mut ended) = (vec![], vec![], vec![], vec![]);
+    let (mut messages, mut fired, mut fired_dues, mut ended, mut claims) = (vec![], vec![], vec![], vec![], vec![]);
     for handled in &write.handled {
         match handled {
             Handled::Message(id) => {
@@ -134,7 +139,10 @@ fn decision<'q, S: Serialize, E>(
                 fired.push(name.as_str());
                 fired_dues.push(*due);
             }
-            Handled::Outcome(name) => ended.push(effect_id(&write.id, name)),
+            Handled::Outcome { effect, claim } => {
+                ended.push(effect_id(&write.id, effect));
+                claims.push(claim_number(*claim));
+            }
         }
     }
     for timer in &write.timers {
@@ -148,7 +156,7 @@ fn decision<'q, S: Serialize, E>(
     }
     let query = sqlx::query_scalar(statement).bind(write.tenant.as_str()).bind(&write.id).bind(expected).bind(write.now);
     let query = query.bind(write.next.is_some()).bind(open_key.map(storable)).bind(open_key.map(open_digest)).bind(state);
-    let query = query.bind(messages).bind(fired).bind(fired_dues).bind(ended);
+    let query = query.bind(messages).bind(fired).bind(fired_dues).bind(ended).bind(claims);
     let query = query.bind(write.timers.iter().map(|t| t.name.as_str()).collect::<Vec<_>>());
     let query = query.bind(write.timers.iter().map(|t| t.at).collect::<Vec<_>>());
     let query = bind_owed(query, owed)?;
@@ -194,6 +202,11 @@ fn owed<S, E: Serialize>(write: &Write<S, E>) -> Result<Vec<OutboxRow>, StoreErr
         rows.push(row(effect_id(&write.id, &effect.name), Owed::Effect { name: effect.name.clone(), body }));
     }
     Ok(rows)
+}
+
+/// A claim's number as it stands in its row.
+pub(crate) fn claim_number(attempts: u32) -> i32 {
+    i32::try_from(attempts).unwrap_or(i32::MAX)
 }
 
 fn effect_id(entity: &str, name: &str) -> String {

@@ -33,6 +33,8 @@ pub struct IncidentSummary {
     pub outcome: Option<String>,
     /// When one of the above last changed.
     pub updated_at: DateTime<Utc>,
+    /// The incident of the same alerts that ended before, if there is one.
+    pub follows: Option<IncidentId>,
 }
 
 /// Which incidents.
@@ -68,13 +70,13 @@ pub struct IncidentQuery {
 }
 
 const INCIDENTS: &str = "
-    select incident, title, severity, phase, opened_at, closed_at, outcome, updated_at from ledger.incident_view
+    select incident, title, severity, phase, opened_at, closed_at, outcome, updated_at, follows from ledger.incident_view
     where tenant = $1 and ($2::boolean is null or (closed_at is null) = $2)
         and ($3::timestamptz is null or (opened_at, incident) < ($3, $4))
     order by opened_at desc, incident desc limit $5";
 
 const INCIDENT: &str = "
-    select incident, title, severity, phase, opened_at, closed_at, outcome, updated_at from ledger.incident_view
+    select incident, title, severity, phase, opened_at, closed_at, outcome, updated_at, follows from ledger.incident_view
     where tenant = $1 and incident = $2";
 
 const TIMELINE: &str = "
@@ -99,6 +101,7 @@ struct SummaryRow {
     closed_at: Option<DateTime<Utc>>,
     outcome: Option<String>,
     updated_at: DateTime<Utc>,
+    follows: Option<String>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -218,8 +221,10 @@ impl TryFrom<SummaryRow> for IncidentSummary {
         let severity = enum_of("severity", &row.incident, row.severity)?;
         let phase = enum_of("phase", &row.incident, row.phase)?;
         let name = row.incident.clone();
+        let id = |text: String| IncidentId::try_from(text).map_err(|error| unreadable("incident", &name, &error));
         Ok(Self {
-            incident: IncidentId::try_from(row.incident).map_err(|error| unreadable("incident", &name, &error))?,
+            incident: id(row.incident)?,
+            follows: row.follows.map(id).transpose()?,
             title: row.title,
             severity,
             phase,

@@ -5,11 +5,12 @@ use incident::handling::{Input, Loaded, Stored};
 use incident::id::{TenantId, fingerprint};
 use serde::de::DeserializeOwned;
 
+use crate::commit::claim_number;
 use crate::limits::{ROWS_MAX, storable};
 use crate::outbox::unreadable;
 use crate::{Handled, Store, StoreError};
 
-/// `$2` is the id, or `$3` the digest of the open key. Timers and effects belong to the entity found, or else to the id asked for.
+/// `$2` is the id, or `$3` the digest of the open key; with `$9` the one that was open under it last will do. Timers and effects belong to the entity found, or else to the id asked for.
 const LOAD: &str = "
     select e.id, e.open_key, e.revision, e.state::text as state,
         array(select i.message_id from inbox i where i.tenant = $1 and i.message_id = any($4::text[])) as messages,
@@ -18,12 +19,16 @@ const LOAD: &str = "
             join timer t on t.tenant = $1 and t.entity = coalesce(e.id, $2) and t.name = f.name and t.due_at = f.due_at
         ) as timers,
         array(
-            select f.name from unnest($7::text[]) as f (name)
-            join outbox o on o.tenant = $1 and o.id = coalesce(e.id, $2) || '/' || f.name and o.kind = 'effect'
+            select f.name from unnest($7::text[], $8::int[]) as f (name, claim)
+            join outbox o on o.tenant = $1 and o.id = coalesce(e.id, $2) || '/' || f.name and o.kind = 'effect' and o.attempts = f.claim
         ) as effects
     from (values (1)) as always (there)
     left join entity e on e.tenant = $1
-        and e.id = coalesce($2, (select k.id from entity k where k.tenant = $1 and k.open_digest = $3))";
+        and e.id = coalesce(
+            $2,
+            (select k.id from entity k where k.tenant = $1 and k.open_digest = $3),
+            (select k.id from entity k where $9 and k.tenant = $1 and k.past_digest = $3 order by k.updated_at desc limit 1)
+        )";
 
 const OPEN: &str = "
     select id, open_key, revision, state::text from entity
@@ -39,7 +44,7 @@ struct Row {
     messages: Vec<String>,
     /// Places, from 1, of the timers that still stand as they are named.
     timers: Vec<i64>,
-    /// Effects that still are owed.
+    /// Effects that still are owed, and held under the claim that is named.
     effects: Vec<String>,
 }
 
@@ -56,11 +61,12 @@ impl Store {
         inputs: &[Input<O>],
     ) -> Result<Loaded<S>, StoreError> {
         let inputs: Vec<Handled> = inputs.iter().map(Handled::from).collect();
-        let (id, digest) = match locator {
-            Locator::Id(id) => (Some(storable(id)), None),
-            Locator::Open(key) => (None, Some(open_digest(key))),
+        let (id, digest, past_will_do) = match locator {
+            Locator::Id(id) => (Some(storable(id)), None, false),
+            Locator::Open(key) => (None, Some(open_digest(key)), false),
+            Locator::Last(key) => (None, Some(open_digest(key)), true),
         };
-        let (mut messages, mut timers, mut dues, mut effects) = (vec![], vec![], vec![], vec![]);
+        let (mut messages, mut timers, mut dues, mut effects, mut claims) = (vec![], vec![], vec![], vec![], vec![]);
         for input in &inputs {
             match input {
                 Handled::Message(id) => messages.push(storable(id)),
@@ -68,11 +74,14 @@ impl Store {
                     timers.push(name.as_str());
                     dues.push(*due);
                 }
-                Handled::Outcome(name) => effects.push(name.as_str()),
+                Handled::Outcome { effect, claim } => {
+                    effects.push(effect.as_str());
+                    claims.push(claim_number(*claim));
+                }
             }
         }
         let query = sqlx::query_as(LOAD).bind(tenant.as_str()).bind(id).bind(digest);
-        let query = query.bind(messages).bind(timers).bind(dues).bind(effects);
+        let query = query.bind(messages).bind(timers).bind(dues).bind(effects).bind(claims).bind(past_will_do);
         let row: Row = self.run("load", async |c| query.fetch_one(c).await).await?;
         let handled = handled(&row, &inputs);
         Ok(Loaded { stored: stored(row)?, handled })
@@ -116,7 +125,7 @@ fn handled(row: &Row, inputs: &[Handled]) -> Vec<bool> {
                 timer_place += 1;
                 !row.timers.contains(&timer_place)
             }
-            Handled::Outcome(name) => !row.effects.contains(name),
+            Handled::Outcome { effect, .. } => !row.effects.contains(effect),
         };
         was_handled || before(n, input)
     };

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use incident::id::TenantId;
 use serde::de::DeserializeOwned;
 
+use crate::commit::claim_number;
 use crate::limits::ROWS_MAX;
 use crate::{Store, StoreError};
 
@@ -145,7 +146,7 @@ impl Store {
         }
         let tenants: Vec<&str> = leases.iter().map(|l| l.tenant.as_str()).collect();
         let ids: Vec<&str> = leases.iter().map(|l| l.id.as_str()).collect();
-        let attempts: Vec<i32> = leases.iter().map(|l| i32::try_from(l.attempts).unwrap_or(i32::MAX)).collect();
+        let attempts: Vec<i32> = leases.iter().map(|l| claim_number(l.attempts)).collect();
         let query = sqlx::query_as(RENEW).bind(tenants).bind(ids).bind(attempts).bind(until);
         let held: Vec<(String, String)> = self.run("renew-outbox", async |c| query.fetch_all(c).await).await?;
         let is_held = |l: &&Lease| held.iter().any(|(tenant, id)| *tenant == l.tenant.as_str() && *id == l.id);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use incident::alert::Severity;
 use incident::fact::{Fact, What};
-use incident::id::TenantId;
+use incident::id::{IncidentId, TenantId};
 use incident::record::Record;
 use incident::task::Phase;
 use serde::Serialize;
@@ -20,50 +20,73 @@ pub(crate) const COMMIT_RECORDS: &str = "
     with appended as (
         insert into record (tenant, seq, prev_hash, hash, fact_id, incident, at, kind, by_role, body)
         select $1, r.seq, r.prev_hash, r.hash, r.fact_id, r.incident, r.at, r.kind, r.by_role, r.body::json
-        from unnest($22::bigint[], $23::text[], $24::text[], $25::text[], $26::text[], $27::timestamptz[], $28::text[], $29::text[],
-            $30::text[]) as r (seq, prev_hash, hash, fact_id, incident, at, kind, by_role, body)
+        from unnest($23::bigint[], $24::text[], $25::text[], $26::text[], $27::text[], $28::timestamptz[], $29::text[], $30::text[],
+            $31::text[]) as r (seq, prev_hash, hash, fact_id, incident, at, kind, by_role, body)
     ), summarized as (
         insert into incident_summary as s
-            (tenant, incident, title, severity, phase, phase_at, opened_at, closed_at, outcome, updated_at)
+            (tenant, incident, title, follows, severity, severity_at, phase, phase_at, opened_at, closed_at, outcome, ended_at, updated_at)
         select $1, c.*, $4
-        from unnest($31::text[], $32::text[], $33::text[], $34::text[], $35::timestamptz[], $36::timestamptz[], $37::timestamptz[],
-            $38::text[]) as c
+        from unnest($32::text[], $33::text[], $34::text[], $35::text[], $36::timestamptz[], $37::text[], $38::timestamptz[],
+            $39::timestamptz[], $40::timestamptz[], $41::text[], $42::timestamptz[]) as c
         on conflict (tenant, incident) do update set
             title = coalesce(excluded.title, s.title),
-            severity = coalesce(excluded.severity, s.severity),
+            follows = coalesce(excluded.follows, s.follows),
+            severity = case when excluded.severity_at >= coalesce(s.severity_at, excluded.severity_at) then excluded.severity
+                else s.severity end,
+            severity_at = greatest(excluded.severity_at, s.severity_at),
             phase = case when excluded.phase_at >= coalesce(s.phase_at, excluded.phase_at) then excluded.phase else s.phase end,
             phase_at = greatest(excluded.phase_at, s.phase_at),
             opened_at = coalesce(excluded.opened_at, s.opened_at),
-            closed_at = coalesce(excluded.closed_at, s.closed_at),
-            outcome = coalesce(excluded.outcome, s.outcome),
+            closed_at = case when excluded.ended_at >= coalesce(s.ended_at, excluded.ended_at) then excluded.closed_at
+                else s.closed_at end,
+            outcome = case when excluded.ended_at >= coalesce(s.ended_at, excluded.ended_at) then excluded.outcome else s.outcome end,
+            ended_at = greatest(excluded.ended_at, s.ended_at),
             updated_at = greatest(excluded.updated_at, s.updated_at)
     )
     select outbox_id from commit_decision(
-        $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
+        $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)";
 
 /// What the facts of one incident say about how it stands.
 #[derive(Debug, Default)]
 struct Change {
-    opened: Option<(DateTime<Utc>, String, Severity)>,
+    opened: Option<(DateTime<Utc>, String, Option<IncidentId>)>,
+    severity: Option<(DateTime<Utc>, Severity)>,
     phase: Option<(DateTime<Utc>, Phase)>,
-    closed: Option<(DateTime<Utc>, String)>,
+    /// When it was closed or opened again last, and how it ended if it was closed.
+    ended: Option<(DateTime<Utc>, Option<String>)>,
+}
+
+/// Whether what happened `at` is no older than what is known.
+fn is_newest<T>(known: Option<&(DateTime<Utc>, T)>, at: DateTime<Utc>) -> bool {
+    known.is_none_or(|(known, _)| *known <= at)
 }
 
 impl Change {
     fn take(&mut self, fact: &Fact) {
         match &fact.what {
-            What::Opened { title, severity } => self.opened = Some((fact.at, storable(title).into_owned(), *severity)),
-            What::PhaseChanged { phase, .. } if self.phase.is_none_or(|(at, _)| at <= fact.at) => {
+            What::Opened { title, severity, follows } => {
+                self.opened = Some((fact.at, storable(title).into_owned(), follows.clone()));
+                if self.severity.is_none() {
+                    self.severity = Some((fact.at, *severity));
+                }
+            }
+            What::SeverityChanged { to, .. } if is_newest(self.severity.as_ref(), fact.at) => {
+                self.severity = Some((fact.at, *to));
+            }
+            What::PhaseChanged { phase, .. } if is_newest(self.phase.as_ref(), fact.at) => {
                 self.phase = Some((fact.at, *phase));
             }
-            What::Closed { outcome } => self.closed = Some((fact.at, storable(outcome).into_owned())),
+            What::Closed { outcome } if is_newest(self.ended.as_ref(), fact.at) => {
+                self.ended = Some((fact.at, Some(storable(outcome).into_owned())));
+            }
+            What::Reopened { .. } if is_newest(self.ended.as_ref(), fact.at) => self.ended = Some((fact.at, None)),
             // The rest belongs to the timeline only.
             _ => {}
         }
     }
 
     fn says_nothing(&self) -> bool {
-        self.opened.is_none() && self.phase.is_none() && self.closed.is_none()
+        self.opened.is_none() && self.severity.is_none() && self.phase.is_none() && self.ended.is_none()
     }
 }
 
@@ -92,7 +115,7 @@ impl<'w> Append<'w> {
             changes.entry(record.fact.incident.as_str()).or_default().take(&record.fact);
         }
         changes.retain(|_, change| !change.says_nothing());
-        let severities = changes.values().map(|c| c.opened.as_ref().map(|(_, _, severity)| word(severity)).transpose());
+        let severities = changes.values().map(|c| c.severity.as_ref().map(|(_, severity)| word(severity)).transpose());
         let severities = severities.collect::<Result<_, _>>()?;
         let phases = changes.values().map(|c| c.phase.as_ref().map(|(_, phase)| word(phase)).transpose());
         let phases = phases.collect::<Result<_, _>>()?;
@@ -109,11 +132,15 @@ impl<'w> Append<'w> {
         let changes = || self.changes.values();
         let query = query.bind(self.changes.keys().copied().collect::<Vec<_>>());
         let query = query.bind(changes().map(|c| c.opened.as_ref().map(|o| o.1.as_str())).collect::<Vec<_>>());
-        let query = query.bind(&self.severities).bind(&self.phases);
-        let query = query.bind(changes().map(|c| c.phase.map(|p| p.0)).collect::<Vec<_>>());
+        let follows = changes().map(|c| c.opened.as_ref().and_then(|o| o.2.as_ref().map(IncidentId::as_str)));
+        let query = query.bind(follows.collect::<Vec<_>>());
+        let query = query.bind(&self.severities).bind(changes().map(|c| c.severity.map(|s| s.0)).collect::<Vec<_>>());
+        let query = query.bind(&self.phases).bind(changes().map(|c| c.phase.map(|p| p.0)).collect::<Vec<_>>());
         let query = query.bind(changes().map(|c| c.opened.as_ref().map(|o| o.0)).collect::<Vec<_>>());
-        let query = query.bind(changes().map(|c| c.closed.as_ref().map(|o| o.0)).collect::<Vec<_>>());
-        query.bind(changes().map(|c| c.closed.as_ref().map(|o| o.1.as_str())).collect::<Vec<_>>())
+        let closed = |c: &'q Change| c.ended.as_ref().and_then(|(at, outcome)| Some((*at, outcome.as_deref()?)));
+        let query = query.bind(changes().map(|c| closed(c).map(|(at, _)| at)).collect::<Vec<_>>());
+        let query = query.bind(changes().map(|c| closed(c).map(|(_, outcome)| outcome)).collect::<Vec<_>>());
+        query.bind(changes().map(|c| c.ended.as_ref().map(|ended| ended.0)).collect::<Vec<_>>())
     }
 }
 

@@ -29,9 +29,10 @@ pub(crate) fn render(incident: &IncidentId, bulletin: &Bulletin) -> (String, Val
     let mut blocks = vec![
         json!({ "type": "header", "text": { "type": "plain_text", "text": cut(&title, HEADER_CHARS_MAX) } }),
         context(&format!(
-            "{incident} · {} · since {}",
+            "{incident} · {} · since {}{}",
             bulletin.phase.label(),
-            bulletin.opened_at.format("%Y-%m-%d %H:%M:%S UTC")
+            bulletin.opened_at.format("%Y-%m-%d %H:%M:%S UTC"),
+            bulletin.follows.as_ref().map(|before| format!(" · follows {before}")).unwrap_or_default()
         )),
     ];
     if !bulletin.findings.is_empty() {
@@ -190,6 +191,7 @@ mod tests {
             ask: Some(Ask { request }),
             gaps: vec!["a gap that goes on and on ".repeat(200)],
             opened_at: DateTime::UNIX_EPOCH,
+            follows: Some("inc_0".parse().unwrap()),
         }
     }
 

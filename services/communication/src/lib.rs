@@ -134,6 +134,9 @@ impl Perform<Communicator> for Speaker {
             Say::FinishIssue { place } => {
                 done(ask::<Ignored>(&jira, "transition_issue", json!({ "key": place.name, "to": "done" })).await)
             }
+            Say::ReopenIssue { place } => {
+                done(ask::<Ignored>(&jira, "transition_issue", json!({ "key": place.name, "to": "open" })).await)
+            }
         }
     }
 

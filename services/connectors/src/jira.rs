@@ -156,7 +156,7 @@ pub struct AddedComment {
 pub struct TransitionIssue {
     /// Issue key, such as OPS-7.
     pub key: String,
-    /// Name of the status to reach, or "done" for any status of that category.
+    /// Name of the status to reach, or "done" for any status of that category, or "open" for any of another.
     pub to: String,
 }
 
@@ -273,7 +273,7 @@ impl Connector {
         answer(self.call("transition_issue"), &context, async |deadline| {
             check_issue_key(&args.key)?;
             if args.to.trim().is_empty() {
-                return Err(ToolFault::invalid_argument("to", "name a status, or \"done\""));
+                return Err(ToolFault::invalid_argument("to", "name a status, \"done\" or \"open\""));
             }
             self.api.transition(&args, deadline).await
         })

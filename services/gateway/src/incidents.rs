@@ -29,12 +29,14 @@ pub(crate) struct View {
     closed_at: Option<DateTime<Utc>>,
     outcome: Option<String>,
     updated_at: DateTime<Utc>,
+    /// The incident of the same alerts that ended before, if there is one.
+    follows: Option<IncidentId>,
 }
 
 impl From<IncidentSummary> for View {
     fn from(summary: IncidentSummary) -> Self {
-        let IncidentSummary { incident, title, severity, phase, opened_at, closed_at, outcome, updated_at } = summary;
-        Self { incident, title, severity, phase, opened_at, closed_at, outcome, updated_at }
+        let IncidentSummary { incident, title, severity, phase, opened_at, closed_at, outcome, updated_at, follows } = summary;
+        Self { incident, title, severity, phase, opened_at, closed_at, outcome, updated_at, follows }
     }
 }
 

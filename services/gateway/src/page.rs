@@ -120,6 +120,7 @@ mod tests {
             closed_at: None,
             outcome: None,
             updated_at: at,
+            follows: None,
         };
         let cursor = next(std::slice::from_ref(&incident), 1).unwrap();
         assert_eq!(after(&cursor), Some(After { opened_at: at, incident: incident.incident.clone() }));

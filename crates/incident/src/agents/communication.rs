@@ -37,11 +37,14 @@ struct Line<J> {
     busy: Option<J>,
     /// Tasks to answer once the queue has come to their bulletin.
     waiting: Vec<Waiting>,
+    /// Whether the newest bulletin said that the incident is over.
+    #[serde(default)]
+    is_over: bool,
 }
 
 impl<J> Default for Line<J> {
     fn default() -> Self {
-        Self { newest: 0, place: None, queue: VecDeque::new(), busy: None, waiting: vec![] }
+        Self { newest: 0, place: None, queue: VecDeque::new(), busy: None, waiting: vec![], is_over: false }
     }
 }
 
@@ -78,6 +81,8 @@ enum TicketJob {
     Note { number: u32, bulletin: Box<Bulletin>, text: String },
     /// Move it to done.
     Finish { number: u32 },
+    /// Move it away from done.
+    Reopen { number: u32 },
 }
 
 /// What communication does outside.
@@ -123,6 +128,11 @@ pub enum Say {
     },
     /// Move it to done.
     FinishIssue {
+        /// Which.
+        place: Place,
+    },
+    /// Move it away from done.
+    ReopenIssue {
         /// Which.
         place: Place,
     },
@@ -255,12 +265,17 @@ impl Turn {
     fn ticket(&mut self, waiting: Waiting, bulletin: Bulletin) {
         let line = &mut self.conversation.ticket;
         let number = bulletin.number;
-        let is_over = bulletin.phase == Phase::Resolved;
+        let is_newest = number > line.newest;
         line.newest = line.newest.max(number);
+        let (was_over, is_over) = (line.is_over, if is_newest { bulletin.phase == Phase::Resolved } else { line.is_over });
+        line.is_over = is_over;
+        if was_over && !is_over {
+            line.queue.push_back(TicketJob::Reopen { number });
+        }
         if let Some(text) = bulletin.news.clone() {
             line.queue.push_back(TicketJob::Note { number, bulletin: Box::new(bulletin), text });
         }
-        if is_over {
+        if is_newest && is_over {
             line.queue.push_back(TicketJob::Finish { number });
         }
         line.waiting.push(waiting);
@@ -375,7 +390,8 @@ impl Turn {
             (TicketJob::Note { bulletin, .. }, None) => Say::OpenIssue { incident, bulletin: bulletin.clone() },
             (TicketJob::Note { text, .. }, Some(place)) => Say::Comment { place, text: text.clone() },
             (TicketJob::Finish { .. }, Some(place)) => Say::FinishIssue { place },
-            (TicketJob::Finish { .. }, None) => return self.pump_ticket(),
+            (TicketJob::Reopen { .. }, Some(place)) => Say::ReopenIssue { place },
+            (TicketJob::Finish { .. } | TicketJob::Reopen { .. }, None) => return self.pump_ticket(),
         };
         self.effects.push(Effect { name: format!("ticket-{}-{}", job.verb(), job.number()), body });
         line.busy = Some(job);
@@ -428,12 +444,13 @@ impl TicketJob {
         match self {
             Self::Note { .. } => "note",
             Self::Finish { .. } => "finish",
+            Self::Reopen { .. } => "reopen",
         }
     }
 
     const fn number(&self) -> u32 {
         match self {
-            Self::Note { number, .. } | Self::Finish { number } => *number,
+            Self::Note { number, .. } | Self::Finish { number } | Self::Reopen { number } => *number,
         }
     }
 
@@ -441,6 +458,7 @@ impl TicketJob {
         match self {
             Self::Note { text, .. } => text.clone(),
             Self::Finish { .. } => "moved to done".to_owned(),
+            Self::Reopen { .. } => "moved away from done".to_owned(),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use super::Broken;
+use super::{Broken, has_ended};
 use crate::fact::{Fact, What};
 use crate::id::{IncidentId, TaskId, TenantId};
 use crate::plan::{Action, Digest, Plan, Undo};
@@ -264,20 +264,21 @@ pub fn one_at_a_time(repairs: &[Repair]) -> Vec<Broken> {
     second.map(|repair| broken("P7", format!("{} is worked on by {} and another one", repair.workload, repair.task))).collect()
 }
 
-/// P9, at the end, when everybody has been back for long: an incident that is over is shown as over wherever it is shown, or its record
-/// names the gap.
+/// P9, at the end, when everybody has been back for long: an incident is shown as over wherever it is shown if it is, and only then, or its
+/// record names the gap.
 pub fn what_was_owed_is_delivered(shown: &[Shown], facts: &[Fact]) -> Vec<Broken> {
-    let told = |incident: &IncidentId| {
-        let of = facts.iter().filter(move |fact| fact.incident == *incident);
-        let closed = of.clone().any(|fact| matches!(fact.what, What::Closed { .. }));
-        let gap = of.into_iter().any(|fact| matches!(fact.what, What::Gap { .. }));
-        (closed, gap)
-    };
     let stale = shown.iter().filter(|one| {
-        let (closed, gap) = told(&one.incident);
-        closed && !one.is_over && !gap
+        let of: Vec<Fact> = facts.iter().filter(|fact| fact.incident == one.incident).cloned().collect();
+        let has_gap = of.iter().any(|fact| matches!(fact.what, What::Gap { .. }));
+        has_ended(&of) != one.is_over && !has_gap
     });
-    stale.map(|one| broken("P9", format!("{} is over, and people are shown that it is not", one.incident))).collect()
+    let not = |one: &Shown| if one.is_over { ("is not over", "it is") } else { ("is over", "it is not") };
+    stale
+        .map(|one| {
+            let (is, shown) = not(one);
+            broken("P9", format!("{} {is}, and people are shown that {shown}", one.incident))
+        })
+        .collect()
 }
 
 /// P10: what is done for an incident is done in its own tenant's places, and no record is of two tenants. Budgets, credentials and

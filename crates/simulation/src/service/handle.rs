@@ -176,7 +176,7 @@ impl<A: Agent, P: Perform<A>> Service<A, P> {
     fn look(&mut self, env: &Env, n: usize, load: &handling::Load<A>) -> Loaded<A::State> {
         let guess = match (&load.locator, self.replicas.get_mut(n)) {
             (Locator::Id(id), Some(replica)) => replica.recent.remove(&(load.tenant.clone(), id.clone())),
-            (Locator::Id(_) | Locator::Open(_), _) => None,
+            (Locator::Id(_) | Locator::Open(_) | Locator::Last(_), _) => None,
         };
         match guess {
             Some((stored, since)) if env.now - since < KEPT_FOR => {

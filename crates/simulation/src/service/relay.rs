@@ -212,7 +212,7 @@ impl<A: Agent, P: Perform<A>> Service<A, P> {
         let is_waited_for = self.replicas.get(n).is_some_and(|replica| replica.calls.contains(&number));
         let Some(call) = self.calls.get(&number).filter(|_| is_waited_for) else { return };
         let (Owed::Effect { name, .. }, Some(result)) = (&call.row.owed, call.outcome.clone()) else { return };
-        let input = Input::Outcome { effect: name.clone(), result };
+        let input = Input::Outcome { effect: name.clone(), claim: call.row.attempts, result };
         let (tenant, locator) = (call.row.tenant.clone(), Locator::Id(call.row.entity.clone()));
         self.enqueue(env, n, Item { tenant, locator, input, reply: Reply::Effect(number) });
     }

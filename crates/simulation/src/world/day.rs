@@ -84,13 +84,13 @@ impl World {
             What::Stuck { workload, for_s } => outside.deployment(&workload).stuck(now + s(for_s)),
             What::Lags { workload, for_s } => outside.deployment(&workload).lag(now + s(for_s)),
             What::Fires(fires) => {
-                let episode = Episode { fires, since: now };
+                let (episode, late) = (Episode { since: now, fires: fires.clone() }, s(fires.late_s));
                 self.env.outside.firing.push(episode.clone());
-                self.tell(&episode, None);
+                self.tell(&episode, None, late);
             }
             What::Resolves(fires) => {
                 if let Some(episode) = self.env.outside.resolved(&fires) {
-                    self.tell(&episode, Some(now));
+                    self.tell(&episode, Some(now), s(fires.late_s));
                 }
             }
             What::Outage { of, how, for_s } => outside.fails(of, how, now + s(for_s)),
@@ -124,11 +124,11 @@ impl World {
         }
     }
 
-    /// Alertmanager tells of a rule's alerts.
-    pub(super) fn tell(&mut self, episode: &Episode, ends_at: Option<Time>) {
+    /// Alertmanager tells of a rule's alerts, so much later.
+    pub(super) fn tell(&mut self, episode: &Episode, ends_at: Option<Time>, late: TimeDelta) {
         let alerts = scene::alerts(&episode.fires, (episode.since, ends_at));
         for notification in scene::notifications(&episode.fires, alerts) {
-            self.env.at(self.env.now, Event::Webhook(Box::new(notification)));
+            self.env.at(self.env.now + late, Event::Webhook(Box::new(notification)));
         }
     }
 }

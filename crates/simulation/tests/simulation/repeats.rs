@@ -38,7 +38,7 @@ fn a_schedule_plays_the_day_of_its_seed() {
 fn everything_that_may_go_wrong_does() {
     let scenarios = scenarios();
     let mut missing: Vec<Site> = Site::ALL.to_vec();
-    for seed in 0..300 {
+    for seed in 0..500 {
         let report = Case::of_seed(&scenarios, seed, None).unwrap().play(Course::Seed(seed), Trace::off());
         missing.retain(|site| !report.deviations.iter().any(|choice| choice.what.starts_with(site.label())));
     }
@@ -52,7 +52,7 @@ fn a_failure_is_made_short_enough_to_read() {
     let failure = first_failure(&scenarios(), 0..2_000, Some(Mutation::CalledWithoutKey)).expect("it is noticed");
     let short = shrink(&failure);
     assert_eq!(short.broken.promise, failure.broken.promise);
-    assert!(short.deviations.len() <= 3 && short.deviations.len() <= failure.deviations.len(), "{short}");
+    assert!(short.deviations.len() <= 5 && short.deviations.len() <= failure.deviations.len(), "{short}");
     assert!(short.case.scenario.happens.len() <= 4, "{short}");
     let text = format!("{failure}{short}");
     assert!(text.contains(&format!("make sim SEEDS=1 SEED={}", failure.seed)) && text.contains("is posted"), "{text}");

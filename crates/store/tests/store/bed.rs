@@ -119,7 +119,7 @@ pub(crate) fn fired(name: &str, due: DateTime<Utc>) -> Input<()> {
 }
 
 pub(crate) fn ended(effect: &str) -> Input<()> {
-    Input::Outcome { effect: effect.to_owned(), result: Ok(()) }
+    Input::Outcome { effect: effect.to_owned(), claim: 1, result: Ok(()) }
 }
 
 pub(crate) async fn load(store: &Store, id: &str, inputs: &[Input<()>]) -> Loaded<Value> {

@@ -13,6 +13,12 @@ async fn load_open(store: &Store, key: &str) -> Loaded<Value> {
     store.load::<Value, ()>(&tenant(), &Locator::Open(key.to_owned()), &[]).await.unwrap()
 }
 
+/// The entity that is or was open under this key last.
+async fn load_last(store: &Store, key: &str) -> Option<String> {
+    let loaded = store.load::<Value, ()>(&tenant(), &Locator::Last(key.to_owned()), &[]).await.unwrap();
+    loaded.stored.map(|stored| stored.entity.id)
+}
+
 #[tokio::test]
 async fn what_was_committed_is_loaded() {
     let bed = bed().await;
@@ -36,8 +42,13 @@ async fn what_was_committed_is_loaded() {
     done(&store, &put("inc_1", None, json!({ "closed": true }), Some(1))).await;
     assert_eq!(load(&store, "inc_1", &[]).await.stored.unwrap().revision, 2);
     assert_eq!(load_open(&store, &key).await.stored, None, "a closed entity is not open");
+    assert_eq!(load_last(&store, &key).await.as_deref(), Some("inc_1"), "but it was the last");
     done(&store, &put("inc_2", Some(&key), json!({}), None)).await;
     assert_eq!(load_open(&store, &key).await.stored.unwrap().entity.id, "inc_2");
+    assert_eq!(load_last(&store, &key).await.as_deref(), Some("inc_2"));
+    done(&store, &Plain { now: at(9), ..put("inc_2", None, json!({}), Some(1)) }).await;
+    assert_eq!(load_last(&store, &key).await.as_deref(), Some("inc_2"), "of two that were, the later one");
+    assert_eq!(load_last(&store, "another").await, None);
 }
 
 #[tokio::test]
@@ -132,8 +143,9 @@ async fn an_input_that_somebody_handled_is_lost() {
     check_lost("message", std::slice::from_ref(&open), late(seen("m1"))).await;
     check_lost("timer moved", std::slice::from_ref(&open), late(due(4))).await;
     check_lost("timer handled", &[open.clone(), late(due(5))], late(due(5))).await;
-    let outcome = || late(Handled::Outcome("post".to_owned()));
-    check_lost("outcome handled", &[open, outcome()], outcome()).await;
+    let outcome = |claim| late(Handled::Outcome { effect: "post".to_owned(), claim });
+    check_lost("outcome handled", &[open.clone(), outcome(1)], outcome(1)).await;
+    check_lost("outcome of a claim that nobody has", &[open], outcome(2)).await;
 }
 
 #[tokio::test]

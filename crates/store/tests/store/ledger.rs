@@ -18,7 +18,8 @@ fn fact(incident: &str, second: i64, what: What) -> Fact {
 }
 
 fn opened(incident: &str, second: i64) -> Fact {
-    fact(incident, second, What::Opened { title: format!("{incident} is\u{0} down"), severity: Severity::Critical })
+    let title = format!("{incident} is\u{0} down");
+    fact(incident, second, What::Opened { title, severity: Severity::Critical, follows: None })
 }
 
 fn phase(incident: &str, second: i64, phase: Phase) -> Fact {
@@ -128,6 +129,34 @@ async fn the_gateway_reads_how_incidents_stand() {
     assert_eq!(names(&gateway, &page(IncidentState::Any, Some(after))).await, ["inc_1"]);
     assert_eq!(names(&gateway, &page(IncidentState::Open, None)).await, ["inc_3", "inc_2"]);
     assert_eq!(names(&gateway, &page(IncidentState::Closed, None)).await, ["inc_1"]);
+}
+
+#[tokio::test]
+async fn an_incident_stands_as_the_newest_facts_say_in_whatever_order_they_come() {
+    let bed = bed().await;
+    let store = bed.store(Role::Ledger).await;
+    let (mut head, mut revision) = (Head::default(), None);
+    let before: IncidentId = "inc_0".parse().unwrap();
+    let opened = What::Opened { title: "t".to_owned(), severity: Severity::Warning, follows: Some(before.clone()) };
+    let closed = |second| fact("inc_1", second, What::Closed { outcome: format!("over at {second}") });
+    let reopened = |second| fact("inc_1", second, What::Reopened { why: "again".to_owned() });
+    let (warning, critical, why) = (Severity::Warning, Severity::Critical, String::new());
+    let up = |second| fact("inc_1", second, What::SeverityChanged { from: warning, to: critical, why: why.clone() });
+    let down = |second| fact("inc_1", second, What::SeverityChanged { from: critical, to: warning, why: why.clone() });
+    let steps = [
+        (vec![up(3)], vec![fact("inc_1", 1, opened)], (critical, None)),
+        (vec![closed(4)], vec![], (critical, Some("over at 4"))),
+        (vec![reopened(5)], vec![down(7), up(6)], (warning, None)),
+        (vec![closed(8)], vec![reopened(7)], (warning, Some("over at 8"))),
+    ];
+    for (first, second, (severity, outcome)) in steps {
+        for facts in [first, second] {
+            append(&store, &mut head, &mut revision, facts).await;
+        }
+        let summary = store.incident(&tenant(), &"inc_1".parse().unwrap()).await.unwrap().unwrap();
+        assert_eq!((summary.severity, summary.outcome.as_deref()), (severity, outcome));
+        assert_eq!((summary.closed_at.is_some(), summary.follows), (outcome.is_some(), Some(before.clone())));
+    }
 }
 
 #[tokio::test]

@@ -25,6 +25,8 @@ const COMMENTS_PAGES_MAX: usize = 5;
 
 /// The category every finished status belongs to.
 const DONE: &str = "done";
+/// What stands for all other categories.
+const OPEN: &str = "open";
 
 /// What finished work is called, best first. The category also holds `Won't Do` and `Duplicate`, which say something else.
 const DONE_NAMES: [&str; 3] = ["Done", "Resolved", "Closed"];
@@ -354,7 +356,10 @@ impl Api {
 
 impl Status {
     fn is(&self, wanted: &str) -> bool {
-        self.name.eq_ignore_ascii_case(wanted) || (wanted.eq_ignore_ascii_case(DONE) && self.status_category.key == DONE)
+        let category = self.status_category.key.as_str();
+        let is_of_kind = (wanted.eq_ignore_ascii_case(DONE) && category == DONE)
+            || (wanted.eq_ignore_ascii_case(OPEN) && !category.is_empty() && category != DONE);
+        is_of_kind || self.name.eq_ignore_ascii_case(wanted)
     }
 }
 
@@ -433,16 +438,19 @@ mod tests {
     }
 
     #[test]
-    fn done_is_what_people_call_done() {
+    fn done_is_what_people_call_done_and_the_rest_is_open() {
         /// Names of the statuses that steps lead to, with their categories.
         type Steps = [(&'static str, &'static str)];
-        let table: [(&Steps, &str, Option<&str>); 6] = [
+        let table: [(&Steps, &str, Option<&str>); 9] = [
             (&[("Won't Do", "done"), ("Done", "done")], "done", Some("Done")),
             (&[("Duplicate", "done"), ("Closed", "done"), ("RESOLVED", "done")], "done", Some("RESOLVED")),
             (&[("In Review", "indeterminate"), ("Shipped", "done")], "done", Some("Shipped")),
             (&[("Done", "done"), ("Won't Do", "done")], "Won't Do", Some("Won't Do")),
             (&[("Resolved", "indeterminate")], "done", None),
             (&[], "done", None),
+            (&[("Closed", "done"), ("Reopened", "new")], "open", Some("Reopened")),
+            (&[("Won't Do", "done")], "open", None),
+            (&[("Nowhere", "")], "open", None),
         ];
         for (steps, wanted, expected) in table {
             let step = |(name, category): &(&str, &str)| serde_json::json!({ "id": name, "to": { "name": name, "statusCategory": { "key": category } } });

@@ -36,10 +36,13 @@ async fn an_issue_is_created_commented_and_closed() {
     assert_eq!(moved, json!({ "key": "OPS-1", "status": "Done", "already": false }));
     let again = world.call("jira", "transition_issue", done).await.expect("already there");
     assert_eq!(again["already"], true);
+    let open = json!({ "key": "OPS-1", "to": "open" });
+    let moved = world.call("jira", "transition_issue", open).await.expect("moved back");
+    assert_eq!(moved, json!({ "key": "OPS-1", "status": "To Do", "already": false }));
 
     let stored = world.jira.issue("OPS-1").expect("stored");
     assert_eq!(stored.labels, ["incident", "paramedic-eff_1"]);
-    assert_eq!(stored.status_history.len(), 1, "moved once");
+    assert_eq!(stored.status_history.len(), 2, "moved once, and back");
     assert_eq!(stored.comments[0].text, "Rolled back.\nRecovered.\nparamedic-eff_2");
     let text = stored.description.to_string();
     assert!(text.contains("<script>h1. not markup</script>"), "text stays text: {text}");

@@ -41,7 +41,7 @@ async fn record(bed: &Bed, facts: Vec<(&str, What)>) {
 }
 
 fn opened(title: &str) -> What {
-    What::Opened { title: title.to_owned(), severity: Severity::Critical }
+    What::Opened { title: title.to_owned(), severity: Severity::Critical, follows: None }
 }
 
 fn phase(phase: Phase) -> What {
