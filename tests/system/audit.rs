@@ -69,6 +69,7 @@ impl Bed {
                 timers: vec![],
                 now: record.fact.at,
                 records: vec![record],
+                rouses: false,
                 trace: None,
                 lease: std::time::Duration::from_secs(10),
             };

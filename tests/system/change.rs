@@ -62,7 +62,7 @@ async fn a_rollback_that_does_not_help_is_taken_back() -> Result<()> {
     pipeline.break_shop().await?;
     pipeline.card().await?;
     // Requests of the same service fail elsewhere as well.
-    pipeline.deploy_beside("canary", "shop:v9-err90").await?;
+    pipeline.deploy_beside(pipeline.namespace()?, "canary", "shop:v9-err90").await?;
     pipeline.approve_in_slack().await?;
     taken_back(pipeline, "the alert's expression still holds").await
 }

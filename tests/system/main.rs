@@ -8,6 +8,8 @@ mod answers;
 mod audit;
 mod change;
 #[cfg(test)]
+mod degraded;
+#[cfg(test)]
 mod forged;
 mod kills;
 #[cfg(test)]
@@ -19,7 +21,11 @@ mod private;
 #[cfg(test)]
 mod rbac;
 #[cfg(test)]
+mod scenarios;
+#[cfg(test)]
 mod story;
 #[cfg(test)]
 mod tidy;
 mod trace;
+#[cfg(test)]
+mod watch;

@@ -8,7 +8,11 @@ mod checks;
 mod configuration;
 mod people;
 mod process;
+mod promises;
+mod servers;
 mod sources;
+mod watched;
+mod wires;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +21,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
-use kube::api::PostParams;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use local::shop::{self, DEPLOYMENT, Shop};
 use serde_json::json;
 use testkit::fakes::jira::{JiraFake, JiraOptions};
@@ -26,15 +30,21 @@ use testkit::{Alertmanager, Cluster, Folder, Nats, Prometheus, Suite};
 
 pub(crate) use bus_users::Rogue;
 pub(crate) use checks::Ending;
-pub(crate) use configuration::{BOT, TENANT, VOICE, Who, signing_key};
+pub(crate) use configuration::{BOT, FALLBACK, TENANT, VOICE, WEBHOOK_TOKEN, Who, signing_key};
 pub(crate) use people::{APPROVE, REJECT, Waiting};
 pub(crate) use process::Process;
+use process::Servers;
+pub(crate) use promises::Left;
+pub(crate) use sources::EXPRESSION;
+pub(crate) use watched::Watched;
+pub(crate) use wires::Wires;
 
 /// Far longer than any step takes, on a machine that compiles at the same time.
 pub(crate) const SOON: Duration = Duration::from_mins(1);
 
 /// What differs between tests.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that a test may have or not")]
 pub(crate) struct Options {
     /// Whether Slack and Jira are configured.
     pub(crate) channels: bool,
@@ -46,14 +56,22 @@ pub(crate) struct Options {
     pub(crate) expires_s: u32,
     /// When people are reminded, in seconds.
     pub(crate) remind_s: u32,
+    /// For how long all must look well after a change, in seconds.
+    pub(crate) settle_s: u32,
     /// When a change that did not help is taken back, in seconds.
     pub(crate) verify_deadline_s: u32,
+    /// Whether each role is a process of its own, and what it uses is reached over wires: for tests that kill and cut.
+    pub(crate) apart: bool,
+    /// Whether the bus is a cluster of three servers.
+    pub(crate) nats_cluster: bool,
     /// The Alertmanagers that notify, by version; the shop's Prometheus tells all of them.
     pub(crate) alertmanagers: Vec<Option<Suite>>,
     /// Namespaces with a shop in each; without any there is no Prometheus either.
     pub(crate) shops: usize,
     /// What runs in them at first.
     pub(crate) image: &'static str,
+    /// Rules of the metric watch, which looks once a second.
+    pub(crate) watch: Option<&'static str>,
     /// Where traces go.
     pub(crate) otlp: Option<String>,
     /// What is logged.
@@ -68,10 +86,14 @@ impl Default for Options {
             approvers: 1,
             expires_s: 600,
             remind_s: 300,
+            settle_s: 2,
             verify_deadline_s: 60,
+            apart: false,
+            nats_cluster: false,
             alertmanagers: vec![None],
             shops: 1,
             image: GOOD,
+            watch: None,
             otlp: None,
             log: "info,runtime=debug,rmcp=warn",
         }
@@ -115,7 +137,10 @@ pub(crate) struct Pipeline {
     /// Where the shops are.
     pub(crate) namespaces: Vec<String>,
     _shop: Option<Shop>,
-    _prometheus: Option<Prometheus>,
+    /// The metrics, if there is a shop.
+    pub(crate) prometheus: Option<Prometheus>,
+    /// The ways to servers that can be cut, if the roles are apart.
+    pub(crate) wires: Option<Wires>,
     /// Who notifies.
     pub(crate) alertmanagers: Vec<Alertmanager>,
     /// The chat.
@@ -124,6 +149,8 @@ pub(crate) struct Pipeline {
     pub(crate) jira: JiraFake,
     /// The program.
     pub(crate) process: Process,
+    /// Every version of the shops' Deployments.
+    pub(crate) watched: Watched,
     /// How often the test itself changed each shop's spec; whatever the generation counts above is Paramedic's doing.
     releases: Mutex<BTreeMap<String, i64>>,
     options: Options,
@@ -144,7 +171,8 @@ impl Pipeline {
     async fn build(options: Options) -> Result<Box<Self>> {
         let home = Folder::new()?;
         let jira_options = JiraOptions::default();
-        let slack_options = SlackOptions { posts_per_second: 50.0, ..SlackOptions::default() };
+        let mut slack_options = SlackOptions { posts_per_second: 50.0, ..SlackOptions::default() };
+        slack_options.channels.push(FALLBACK.to_owned());
         let port = configuration::free_port()?;
         let (slack, jira, cluster, postgres) = tokio::try_join!(
             SlackFake::start(slack_options),
@@ -159,17 +187,32 @@ impl Pipeline {
             Some(shop) => Some(sources::prometheus(shop, &alertmanagers).await?),
             None => None,
         };
-        let prometheus_url = prometheus.as_ref().map(Prometheus::url);
+        let wires = if options.apart {
+            Some(Wires::lay(home.path(), &cluster, prometheus.as_ref(), &postgres.url()).await?)
+        } else {
+            None
+        };
+        let [connectors_port] = if options.apart { local::free_ports()? } else { [0] };
         let places = configuration::Places {
             slack: &slack,
             jira: &jira,
-            kubeconfig: &cluster.kubeconfig,
-            prometheus: prometheus_url,
+            kubeconfig: wires.as_ref().map_or(cluster.kubeconfig.as_path(), Wires::kubeconfig),
+            prometheus: wires.as_ref().map_or_else(|| prometheus.as_ref().map(Prometheus::url), Wires::prometheus_url),
             port,
+            connectors_port,
         };
         configuration::write(home.path(), &options, &places)?;
-        let nats = testkit::nats(&process::nats_users(home.path()).await?).await?;
-        let process = Process::start(home.path(), gateway, nats.url(), postgres.url()).await?;
+        let users = process::nats_users(home.path()).await?;
+        let nats = if options.nats_cluster { testkit::nats_cluster(&users).await? } else { testkit::nats(&users).await? };
+        let directly = postgres.url();
+        let database = wires.as_ref().map_or_else(|| Ok(directly.clone()), |wires| wires.postgres_url(&directly))?;
+        let servers = Servers { nats: nats.url(), database, database_directly: directly };
+        let watched = Watched::start(&cluster, &namespaces).await?;
+        let process = if options.apart {
+            Process::start_apart(home.path(), gateway, servers).await?
+        } else {
+            Process::start(home.path(), gateway, servers).await?
+        };
         let releases = Mutex::new(namespaces.iter().map(|namespace| (namespace.clone(), 1)).collect());
         Ok(Box::new(Self {
             nats,
@@ -177,7 +220,9 @@ impl Pipeline {
             cluster,
             namespaces,
             _shop: shop,
-            _prometheus: prometheus,
+            prometheus,
+            wires,
+            watched,
             alertmanagers,
             slack,
             jira,
@@ -196,8 +241,7 @@ impl Pipeline {
     /// Somebody releases an image in the shop.
     pub(crate) async fn release(&self, namespace: &str, image: &str) -> Result<()> {
         shop::set_image(&self.cluster.client, namespace, image).await?;
-        let mut releases = self.releases.lock().unwrap_or_else(PoisonError::into_inner);
-        *releases.entry(namespace.to_owned()).or_default() += 1;
+        self.was_changed(namespace);
         Ok(())
     }
 
@@ -206,9 +250,30 @@ impl Pipeline {
         self.release(self.namespace()?, BAD).await
     }
 
+    /// Somebody changes the spec, but not the pod template.
+    pub(crate) async fn edit(&self, namespace: &str) -> Result<()> {
+        let limit = self.deployment(namespace).await?.spec.revision_history_limit.unwrap_or(10) + 1;
+        let change = Patch::Merge(json!({ "spec": { "revisionHistoryLimit": limit } }));
+        let deployments = Api::<Deployment>::namespaced(self.cluster.client.clone(), namespace);
+        deployments.patch(DEPLOYMENT, &PatchParams::default(), &change).await?;
+        self.was_changed(namespace);
+        Ok(())
+    }
+
+    fn was_changed(&self, namespace: &str) {
+        let mut releases = self.releases.lock().unwrap_or_else(PoisonError::into_inner);
+        *releases.entry(namespace.to_owned()).or_default() += 1;
+    }
+
+    /// Takes away what was deployed beside the shop's own.
+    pub(crate) async fn remove_beside(&self, namespace: &str, name: &str) -> Result<()> {
+        let deployments = Api::<Deployment>::namespaced(self.cluster.client.clone(), namespace);
+        deployments.delete(name, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
     /// Deploys another image of the same service beside the shop's own, under another name.
-    pub(crate) async fn deploy_beside(&self, name: &str, image: &str) -> Result<()> {
-        let namespace = self.namespace()?;
+    pub(crate) async fn deploy_beside(&self, namespace: &str, name: &str, image: &str) -> Result<()> {
         let labels = json!({ "app": name, "service": DEPLOYMENT });
         let deployment = json!({
             "metadata": { "name": name, "labels": labels },
@@ -243,22 +308,6 @@ impl Pipeline {
         let generation = self.deployment(namespace).await?.metadata.generation.context("a generation")?;
         let releases = self.releases.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(generation - releases.get(namespace).copied().unwrap_or_default())
-    }
-
-    /// Takes the bus down and starts it again, on the same port and store.
-    pub(crate) async fn restart_nats(&mut self) -> Result<()> {
-        self.nats.server().restart().await.context("restarting NATS")
-    }
-
-    /// Takes the bus down.
-    pub(crate) async fn stop_nats(&mut self) -> Result<()> {
-        self.nats.server().stop().await.context("stopping NATS")
-    }
-
-    /// Takes the private Postgres down and starts it again.
-    pub(crate) async fn restart_postgres(&mut self) -> Result<()> {
-        let Postgres::Private(server) = &mut self.postgres else { anyhow::bail!("only a private Postgres may be restarted") };
-        server.server().restart().await.context("restarting Postgres")
     }
 }
 

@@ -45,7 +45,7 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// Runs the command as a person would at the root, without the settings of whoever runs the tests.
-fn paramedic(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+pub(crate) fn paramedic(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let folder = std::env::current_exe().unwrap();
     let program = folder.ancestors().nth(2).unwrap().join("paramedic");
     assert!(program.exists(), "{} is missing: cargo build -p cli --bin paramedic", program.display());

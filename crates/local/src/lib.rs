@@ -19,4 +19,5 @@ pub mod shop;
 mod spawn;
 
 pub use error::{Error, Result};
+pub use ports::free as free_ports;
 pub use server::Server;

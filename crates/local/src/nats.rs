@@ -9,6 +9,16 @@ use crate::server::{Launch, Server};
 use crate::spawn::Program;
 use crate::{Error, Result};
 
+/// A server's place in a cluster of its own kind.
+pub struct Node {
+    /// Its name, unlike the others'.
+    pub name: String,
+    /// Where the others reach it.
+    pub route_port: u16,
+    /// Where it reaches the others.
+    pub routes: Vec<u16>,
+}
+
 /// How to start it.
 pub struct Options {
     /// The nats-server binary, from [`crate::install`].
@@ -17,6 +27,8 @@ pub struct Options {
     pub dir: PathBuf,
     /// Client port; `None` for any free one.
     pub port: Option<u16>,
+    /// Its place in a cluster; `None` for a server that is alone.
+    pub node: Option<Node>,
     /// Appended to the configuration: users, permissions, limits. Not `jetstream`, `port` or `http`, which are ours.
     pub config: String,
 }
@@ -84,10 +96,20 @@ fn launch(options: &Options, port: u16, monitor_port: u16) -> Result<Launch> {
 
 fn configuration(options: &Options, port: u16, monitor_port: u16) -> String {
     let store = options.dir.join("jetstream").display().to_string();
+    let (name, cluster) = match &options.node {
+        None => ("paramedic-local", String::new()),
+        Some(node) => (node.name.as_str(), cluster(node)),
+    };
     // Without `sync_interval: always` the server acknowledges what is not on disk yet, and a power cut loses it.
     format!(
-        "host: 127.0.0.1\nport: {port}\nhttp: \"127.0.0.1:{monitor_port}\"\nserver_name: \"paramedic-local\"\n\
-         jetstream {{\n  store_dir: {store:?}\n  sync_interval: always\n}}\n{}\n",
+        "host: 127.0.0.1\nport: {port}\nhttp: \"127.0.0.1:{monitor_port}\"\nserver_name: {name:?}\n\
+         jetstream {{\n  store_dir: {store:?}\n  sync_interval: always\n}}\n{cluster}{}\n",
         options.config
     )
+}
+
+fn cluster(node: &Node) -> String {
+    let routes: Vec<String> = node.routes.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
+    let (port, routes) = (node.route_port, routes.join(", "));
+    format!("cluster {{\n  name: paramedic-local\n  listen: \"127.0.0.1:{port}\"\n  routes: [{routes}]\n}}\n")
 }

@@ -13,7 +13,10 @@ const COUNT: u16 = 17_000;
 const TRIES: usize = 30;
 
 /// `N` different ports that nobody listened on just now. Another process may still be faster: callers try again.
-pub(crate) fn free<const N: usize>() -> Result<[u16; N]> {
+///
+/// # Errors
+/// If the system has no port or no random number.
+pub fn free<const N: usize>() -> Result<[u16; N]> {
     // All listeners are held until the last port is found, so that the ports differ.
     let mut held = Vec::with_capacity(N);
     let mut ports = [0; N];

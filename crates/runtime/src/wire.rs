@@ -246,10 +246,16 @@ fn status_from_a2a(task: Task) -> Result<TaskStatus, WireError> {
 pub enum Carries {
     /// Notifications.
     Alerts,
+    /// Silences.
+    Silences,
+    /// Relations of incidents.
+    Related,
     /// A2A requests.
     Requests,
     /// A2A events.
     Events,
+    /// What was announced while nobody could handle it.
+    Announced,
     /// Questions to people.
     ApprovalRequests,
     /// Questions that wait no more.
@@ -272,11 +278,14 @@ pub fn read_content<'a>(
 ) -> Result<Content, WireError> {
     let content = match carries {
         Carries::Alerts => Content::Alerts(read("notification", body)?),
+        Carries::Related => Content::Related(read("relation", body)?),
+        Carries::Silences => Content::Silences { tenant: tenant.clone(), silences: read("silences", body)? },
         Carries::Requests => match Method::read(header(VERSION_HEADER), header(METHOD_HEADER))? {
             Method::SendMessage => Content::Request(request_from_a2a(tenant, read("SendMessageRequest", body)?)?),
             Method::CancelTask => Content::Cancel(cancel_from_a2a(tenant, &read("CancelTaskRequest", body)?)?),
         },
         Carries::Events => Content::Event(event_from_a2a(tenant, read("StreamResponse", body)?)?),
+        Carries::Announced => Content::Announced(read("note of an announcement", body)?),
         Carries::ApprovalRequests => Content::ApprovalRequested(Box::new(read("approval request", body)?)),
         Carries::ApprovalsClosed => Content::ApprovalClosed(read("closed approval", body)?),
         Carries::Votes => Content::Voted(read("signed vote", body)?),
@@ -296,10 +305,13 @@ const fn tenant_of(content: &Content) -> Option<&TenantId> {
         Content::Request(request) => Some(&request.tenant),
         Content::Cancel(cancel) => Some(&cancel.tenant),
         Content::Event(event) => Some(&event.tenant),
+        Content::Announced(announced) => Some(&announced.tenant),
         Content::ApprovalRequested(request) => Some(&request.plan.tenant),
         Content::ApprovalClosed(closed) => Some(&closed.tenant),
         Content::Voted(signed) => Some(&signed.vote.tenant),
         Content::Answered(_) => None,
+        Content::Related(related) => Some(&related.tenant),
+        Content::Silence { tenant, .. } | Content::Silences { tenant, .. } | Content::Listen { tenant, .. } => Some(tenant),
         Content::Fact(fact) => Some(&fact.tenant),
     }
 }

@@ -54,6 +54,16 @@ impl Event {
     }
 }
 
+/// What becomes of a call of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StoreFate {
+    Well,
+    /// Nothing is done.
+    Away,
+    /// It is done, and nobody is told.
+    Unanswered,
+}
+
 struct Entry {
     at: Time,
     place: u64,
@@ -162,12 +172,31 @@ impl Env {
         self.agenda.busy == 0 && self.log.is_empty()
     }
 
+    /// Whether the bus stores what is new.
+    pub(crate) fn bus_stores(&self) -> bool {
+        self.outside.trouble(Provider::Nats, self.now).is_none()
+    }
+
+    /// Whether the bus is there: hands out what it has, and hears acknowledgements.
+    pub(crate) fn bus_is_there(&self) -> bool {
+        matches!(self.outside.trouble(Provider::Nats, self.now), None | Some(Trouble::Full))
+    }
+
+    /// What becomes of a call of the store.
+    pub(crate) fn store_fate(&self) -> StoreFate {
+        match self.outside.trouble(Provider::Postgres, self.now) {
+            None => StoreFate::Well,
+            Some(Trouble::LosesAnswers) => StoreFate::Unanswered,
+            Some(_) => StoreFate::Away,
+        }
+    }
+
     /// What becomes of a call: by the scenario, or else by chance.
     pub(crate) fn fate(&mut self, provider: Provider, about: &str) -> Fate {
         let slow = || u32::try_from(SLOW.len()).unwrap_or(0);
         let slow_for = |n: u32| usize::try_from(n).ok().and_then(|n| SLOW.get(n.checked_sub(1)?)).map_or(HOP, |late| ms(*late));
         match self.outside.trouble(provider, self.now) {
-            Some(Trouble::Refuses) => return Fate::Refused,
+            Some(Trouble::Refuses | Trouble::Limits | Trouble::Dies | Trouble::Full) => return Fate::Refused,
             Some(Trouble::Silent) => return Fate::Silent,
             Some(Trouble::LosesAnswers) => return Fate::Unanswered,
             Some(Trouble::Slow) => return Fate::Late(slow_for(slow())),

@@ -1,61 +1,83 @@
 //! What a scenario expects of the end of its day, against what there is.
 
-use incident::fact::What;
-use incident::promises::world::DeedKind;
+use incident::fact::{Fact, What};
+use incident::promises::world::{Deed, DeedKind};
 use incident::task::Phase;
 
-use crate::env::Env;
 use crate::scenario::{Bound, Expected};
 
-/// What is not as it should be, in words.
-pub(crate) fn unmet(expected: &Expected, env: &Env) -> Vec<String> {
-    let witness = &env.witness;
-    let deeds = |kind: DeedKind| witness.deeds.iter().filter(|deed| deed.kind == kind).count();
-    let Expected {
-        incidents,
-        closed,
-        reopened,
-        follow,
-        flapping,
-        severity_changes,
-        diagnoses,
-        plans,
-        votes,
-        refused,
-        reminders,
-        changes,
-        undone,
-        recovered,
-        cards,
-        lines,
-        issues,
-        dead_letters,
-    } = expected;
-    let counts = [
-        ("incidents", incidents, witness.count(|what| matches!(what, What::Opened { .. }))),
-        ("closed", closed, witness.count(|what| matches!(what, What::Closed { .. }))),
-        ("reopened", reopened, witness.count(|what| matches!(what, What::Reopened { .. }))),
-        ("follow", follow, witness.count(|what| matches!(what, What::Opened { follows: Some(_), .. }))),
-        ("flapping", flapping, witness.count(|what| matches!(what, What::PhaseChanged { phase: Phase::Flapping, .. }))),
-        ("severity_changes", severity_changes, witness.count(|what| matches!(what, What::SeverityChanged { .. }))),
-        ("diagnoses", diagnoses, witness.count(|what| matches!(what, What::Diagnosed { .. }))),
-        ("plans", plans, witness.count(|what| matches!(what, What::Proposed { .. }))),
-        ("votes", votes, witness.count(|what| matches!(what, What::Voted { .. }))),
-        ("refused", refused, witness.count(|what| matches!(what, What::VoteRefused { .. }))),
-        ("reminders", reminders, witness.count(|what| matches!(what, What::Reminded { .. }))),
-        ("changes", changes, witness.changes.len()),
-        ("undone", undone, witness.undone.len()),
-        ("recovered", recovered, witness.count(|what| matches!(what, What::Verified { recovered: true, .. }))),
-        ("cards", cards, deeds(DeedKind::Card)),
-        ("lines", lines, deeds(DeedKind::Line)),
-        ("issues", issues, deeds(DeedKind::Issue)),
-        ("dead_letters", dead_letters, env.log.dead.len()),
-    ];
-    let missed = counts.into_iter().filter_map(|(name, bound, found)| {
-        let Bound { at_least, at_most } = (*bound)?;
-        let found = u32::try_from(found).unwrap_or(u32::MAX);
-        let wanted = if at_least == at_most { at_least.to_string() } else { format!("{at_least} to {at_most}") };
-        (!(at_least..=at_most).contains(&found)).then(|| format!("{name}: {found} instead of {wanted}"))
-    });
-    missed.collect()
+/// What a day came to, as somebody who watches everything has seen it.
+#[derive(Debug, Clone)]
+pub struct Seen<'a> {
+    /// All that was recorded.
+    pub facts: Vec<&'a Fact>,
+    /// All that was done outside.
+    pub deeds: Vec<&'a Deed>,
+    /// Dead letters.
+    pub dead_letters: usize,
+}
+
+impl Seen<'_> {
+    fn recorded(&self, is_it: impl Fn(&What) -> bool) -> usize {
+        self.facts.iter().filter(|fact| is_it(&fact.what)).count()
+    }
+
+    fn done(&self, kind: DeedKind) -> usize {
+        self.deeds.iter().filter(|deed| deed.kind == kind).count()
+    }
+}
+
+impl Expected {
+    /// What is not as it should be, in words.
+    pub fn unmet(&self, seen: &Seen<'_>) -> Vec<String> {
+        let Self {
+            incidents,
+            closed,
+            reopened,
+            follow,
+            flapping,
+            severity_changes,
+            diagnoses,
+            plans,
+            votes,
+            refused,
+            reminders,
+            changes,
+            undone,
+            recovered,
+            gaps,
+            cards,
+            lines,
+            issues,
+            dead_letters,
+        } = self;
+        let counts = [
+            ("incidents", incidents, seen.recorded(|what| matches!(what, What::Opened { .. }))),
+            ("closed", closed, seen.recorded(|what| matches!(what, What::Closed { .. }))),
+            ("reopened", reopened, seen.recorded(|what| matches!(what, What::Reopened { .. }))),
+            ("follow", follow, seen.recorded(|what| matches!(what, What::Opened { follows: Some(_), .. }))),
+            ("flapping", flapping, seen.recorded(|what| matches!(what, What::PhaseChanged { phase: Phase::Flapping, .. }))),
+            ("severity_changes", severity_changes, seen.recorded(|what| matches!(what, What::SeverityChanged { .. }))),
+            ("diagnoses", diagnoses, seen.recorded(|what| matches!(what, What::Diagnosed { .. }))),
+            ("plans", plans, seen.recorded(|what| matches!(what, What::Proposed { .. }))),
+            ("votes", votes, seen.recorded(|what| matches!(what, What::Voted { .. }))),
+            ("refused", refused, seen.recorded(|what| matches!(what, What::VoteRefused { .. }))),
+            ("reminders", reminders, seen.recorded(|what| matches!(what, What::Reminded { .. }))),
+            ("changes", changes, seen.done(DeedKind::Change)),
+            ("undone", undone, seen.done(DeedKind::Undo)),
+            ("recovered", recovered, seen.recorded(|what| matches!(what, What::Verified { recovered: true, .. }))),
+            ("gaps", gaps, seen.recorded(|what| matches!(what, What::Gap { .. }))),
+            ("cards", cards, seen.done(DeedKind::Card)),
+            ("lines", lines, seen.done(DeedKind::Line)),
+            ("issues", issues, seen.done(DeedKind::Issue)),
+            ("dead_letters", dead_letters, seen.dead_letters),
+        ];
+        let missed = counts.into_iter().filter_map(|(name, bound, found)| {
+            let Bound { at_least, at_most } = (*bound)?;
+            let found = u32::try_from(found).unwrap_or(u32::MAX);
+            let wanted = if at_least == at_most { at_least.to_string() } else { format!("{at_least} to {at_most}") };
+            (!(at_least..=at_most).contains(&found)).then(|| format!("{name}: {found} instead of {wanted}"))
+        });
+        missed.collect()
+    }
 }

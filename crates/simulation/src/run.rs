@@ -7,7 +7,7 @@ use incident::fact::Fact;
 use incident::promises::Broken;
 
 use crate::choices::{Choice, Choices, Schedule, pick};
-use crate::expected::unmet;
+use crate::expected::Seen;
 use crate::faults::{PROFILES, Profile, UNDISTURBED};
 use crate::mutation::Mutation;
 use crate::scenario::Scenario;
@@ -67,9 +67,15 @@ impl Case {
             Course::Schedule(schedule) => Choices::of_schedule(schedule),
         };
         let ended = World::new(&self.scenario, choices, self.profile, (self.mutation, trace)).run();
-        let mut missed = unmet(&self.scenario.always, &ended.env);
+        let witness = &ended.env.witness;
+        let seen = Seen {
+            facts: witness.facts.values().flatten().collect(),
+            deeds: witness.deeds.iter().collect(),
+            dead_letters: ended.env.log.dead.len(),
+        };
+        let mut missed = self.scenario.always.unmet(&seen);
         if self.profile == UNDISTURBED {
-            missed.extend(unmet(&self.scenario.undisturbed, &ended.env));
+            missed.extend(self.scenario.undisturbed.unmet(&seen));
         }
         let expectation = || (!missed.is_empty()).then(|| Broken { promise: SCENARIO, why: missed.join(", ") });
         let broken = ended.broken.clone().or_else(expectation);

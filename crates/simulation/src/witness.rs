@@ -63,7 +63,9 @@ impl Witness {
         if self.accepted.iter().any(|known| known.id == id && known.tenant == notification.tenant) {
             return;
         }
-        let firing = notification.alerts.iter().filter(|alert| alert.status == AlertStatus::Firing);
+        // A heartbeat that is heard belongs to no incident.
+        let alerts = notification.alerts.iter().filter(|_| notification.heartbeat.is_none());
+        let firing = alerts.filter(|alert| alert.status == AlertStatus::Firing);
         let firing = firing.map(|alert| alert.fingerprint.clone()).collect();
         self.accepted.push(Accepted { tenant: notification.tenant.clone(), id, firing, whereabouts: Whereabouts::OnTheWay });
     }
@@ -71,10 +73,5 @@ impl Witness {
     /// All facts, by incident and in the order of the commits.
     pub(crate) fn all_facts(&self) -> Vec<Fact> {
         self.facts.values().flatten().cloned().collect()
-    }
-
-    /// How many facts are of this kind.
-    pub(crate) fn count(&self, is_it: impl Fn(&What) -> bool) -> usize {
-        self.facts.values().flatten().filter(|fact| is_it(&fact.what)).count()
     }
 }

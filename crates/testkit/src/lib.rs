@@ -14,6 +14,7 @@ mod monitoring;
 mod nats;
 mod otlp;
 mod postgres;
+mod wire;
 
 pub use approved::approved;
 pub use eventually::eventually;
@@ -21,9 +22,10 @@ pub use folder::Folder;
 pub use kubernetes::{Cluster, KUBECONFIG_VARIABLE, kubernetes, private_kubernetes};
 pub use local::install::Suite;
 pub use monitoring::{Alertmanager, Prometheus, alertmanager, prometheus};
-pub use nats::{Nats, nats};
+pub use nats::{Nats, nats, nats_cluster};
 pub use otlp::{OtlpSink, Span, otlp_sink};
 pub use postgres::{Database, POSTGRES_VARIABLE, PrivatePostgres, postgres_database, private_postgres};
+pub use wire::{Wire, WireFault};
 
 /// Where the programs are, and a place for the installers' progress: the test's output.
 pub fn programs() -> (local::install::Environment, impl Fn(&str) + Send + Sync) {

@@ -6,6 +6,8 @@ mod alerting;
 mod shop;
 #[path = "servers/testbed.rs"]
 mod testbed;
+#[path = "servers/wire.rs"]
+mod wire;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;

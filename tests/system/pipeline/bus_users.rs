@@ -12,7 +12,7 @@ use super::configuration::{TENANT, password};
 use super::{Pipeline, SOON};
 
 /// The inbox key of a message.
-const MESSAGE_ID: &str = "Paramedic-Message-Id";
+pub(super) const MESSAGE_ID: &str = "Paramedic-Message-Id";
 /// A subject that no role may publish to: its refusal marks the end of those before it.
 const END: &str = "the.end";
 
@@ -35,7 +35,7 @@ impl Rogue {
                 }
                 std::future::ready(())
             });
-        let client = options.connect(pipeline.nats.url()).await.context("connecting to NATS")?;
+        let client = options.connect(pipeline.nats.urls()).await.context("connecting to NATS")?;
         Ok(Self { client, complaints })
     }
 

@@ -1,18 +1,19 @@
 //! How every story must end: nothing owed, nothing lost, nothing twice, and the record whole.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result, ensure};
 use async_nats::jetstream;
 use futures::TryStreamExt as _;
 use incident::fact::What;
 use incident::task::Role;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use testkit::fakes::slack::Message;
 
-use super::{Pipeline, TENANT, until};
+use super::bus_users::MESSAGE_ID;
+use super::watched::{PLAN, UNDONE};
+use super::{FALLBACK, Pipeline, TENANT, until};
 
-/// The annotation that marks a change as made by a plan.
-const PLAN: &str = "paramedic.dev/plan";
-/// The annotation that marks it as taken back.
-const UNDONE: &str = "paramedic.dev/undone";
 const DEAD: &str = "DEAD";
 
 /// What must have happened outside, in all, by the end of a test.
@@ -39,13 +40,47 @@ impl Pipeline {
     /// Waits until all work is done, checks what came of it, and stops the program.
     pub(crate) async fn settled(mut self: Box<Self>, ending: Ending) -> Result<()> {
         until("an end of all work", async || {
-            self.owes_nothing().await?;
-            self.queues_are_empty(ending.dead).await
+            self.is_idle().await?;
+            let dead = self.dead_letters().await?;
+            ensure!(dead == ending.dead, "{dead} dead letters, not {}", ending.dead);
+            Ok(())
         })
         .await?;
         self.nothing_twice(ending).await?;
+        self.promises_kept(&self.left(&self.namespaces).await?).await?;
         self.process.administers(&["audit", "verify", "--tenant", TENANT]).await?;
         self.process.stop().await
+    }
+
+    /// Nothing waits in an outbox or before a consumer.
+    pub(crate) async fn is_idle(&self) -> Result<()> {
+        self.owes_nothing().await?;
+        self.queues_are_empty().await
+    }
+
+    /// How many letters are dead.
+    pub(crate) async fn dead_letters(&self) -> Result<u64> {
+        Ok(jetstream::new(self.admin().await?).get_stream(DEAD).await?.cached_info().state.messages)
+    }
+
+    /// The messages that are dead letters now.
+    pub(crate) async fn dead_ids(&self) -> Result<BTreeSet<String>> {
+        let stream = jetstream::new(self.admin().await?).get_stream(DEAD).await?;
+        let (mut ids, mut from) = (BTreeSet::new(), 1);
+        while let Ok(message) = stream.direct_get_next_for_subject("dead.>", Some(from)).await {
+            from = message.sequence + 1;
+            ids.extend(message.headers.get(MESSAGE_ID).map(|id| id.as_str().to_owned()));
+        }
+        Ok(ids)
+    }
+
+    /// The messages that monitoring has handled.
+    pub(crate) async fn handled_alerts(&self) -> Result<BTreeSet<String>> {
+        let mut connection = PgConnection::connect(&self.postgres.url()).await?;
+        let query = sqlx::query_scalar("select message_id from monitoring.inbox where tenant = $1").bind(TENANT);
+        let handled: Vec<String> = query.fetch_all(&mut connection).await?;
+        connection.close().await?;
+        Ok(handled.into_iter().collect())
     }
 
     /// No outbox holds a row.
@@ -60,15 +95,12 @@ impl Pipeline {
         Ok(connection.close().await?)
     }
 
-    /// No consumer has anything before it, and as many letters are dead as should be.
-    async fn queues_are_empty(&self, dead: u64) -> Result<()> {
+    /// No consumer has anything before it.
+    async fn queues_are_empty(&self) -> Result<()> {
         let context = jetstream::new(self.admin().await?);
         let mut streams = context.streams();
         while let Some(stream) = streams.try_next().await? {
             let name = stream.config.name;
-            if name == DEAD {
-                ensure!(stream.state.messages == dead, "{} dead letters, not {dead}", stream.state.messages);
-            }
             let mut consumers = context.get_stream(&name).await?.consumers();
             while let Some(consumer) = consumers.try_next().await? {
                 let (pending, unacknowledged) = (consumer.num_pending, consumer.num_ack_pending);
@@ -117,7 +149,7 @@ impl Pipeline {
         if !self.options.channels {
             return Ok(());
         }
-        let messages = self.slack.messages();
+        let messages: Vec<Message> = self.slack.messages().into_iter().filter(|message| message.channel != FALLBACK).collect();
         let cards: Vec<&str> = messages.iter().filter(|m| m.thread_ts.is_none()).map(|m| m.text.as_str()).collect();
         ensure!(cards.len() == ending.incidents, "cards: {cards:?}");
         let issues: Vec<String> =
@@ -134,7 +166,7 @@ impl Pipeline {
     pub(crate) async fn admin(&self) -> Result<async_nats::Client> {
         let password = super::configuration::password("admin");
         let options = async_nats::ConnectOptions::with_user_and_password("admin".to_owned(), password);
-        options.connect(self.nats.url()).await.context("connecting to NATS as administrator")
+        options.connect(self.nats.urls()).await.context("connecting to NATS as administrator")
     }
 }
 

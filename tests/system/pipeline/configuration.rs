@@ -25,6 +25,8 @@ const CONNECTORS_TOKEN: &str = "connectors-token-0123456789abcdef";
 const SLACK_APP: &str = "A0PARAMEDIC";
 const SLACK_TEAM: &str = "T0FAKE";
 
+/// The channel for alerts that cannot be handled.
+pub(crate) const FALLBACK: &str = "C0FALLBACK";
 /// Token of an A2A client that gives diagnostics work, over HTTP and NATS.
 pub(crate) const BOT: &str = "token-of-the-bot-0123456789";
 /// Token of an A2A client that brings Ana's decisions.
@@ -91,7 +93,10 @@ pub(super) struct Places<'a> {
     pub(super) jira: &'a JiraFake,
     pub(super) kubeconfig: &'a Path,
     pub(super) prometheus: Option<String>,
+    /// The gateway's.
     pub(super) port: u16,
+    /// The connectors'; 0 where they are in the same process as who calls them.
+    pub(super) connectors_port: u16,
 }
 
 /// What the gateway signs with: whoever has it and the gateway's NATS password is the gateway.
@@ -126,7 +131,10 @@ pub(super) fn write(home: &Path, options: &Options, places: &Places<'_>) -> Resu
     put("paramedic.toml", toml::to_string(&configuration(options, places))?)?;
     put("tokens.toml", toml::to_string(&json!({ "person": Who::Ana.token(), "webhook": WEBHOOK_TOKEN }))?)?;
     std::fs::create_dir(home.join("runbooks")).context("creating the runbooks' folder")?;
-    put("runbooks/rollback-bad-deploy.yaml", serde_yaml_ng::to_string(&runbook(options))?)
+    put("runbooks/rollback-bad-deploy.yaml", serde_yaml_ng::to_string(&runbook(options))?)?;
+    let Some(rules) = options.watch else { return Ok(()) };
+    std::fs::create_dir(home.join("watch")).context("creating the watch rules' folder")?;
+    put("watch/rules.yaml", rules.to_owned())
 }
 
 fn runbook(options: &Options) -> Value {
@@ -135,24 +143,28 @@ fn runbook(options: &Options) -> Value {
         "title": "Roll a bad deployment back to the revision before it",
         "when": { "hypothesis": "bad_deploy", "confidence_percent_min": 50, "alerts": ["severity=~\"critical|page|warning\""] },
         "action": "roll_back_to_previous_revision",
-        "verify": { "settle_s": 2, "deadline_s": options.verify_deadline_s },
+        "verify": { "settle_s": options.settle_s, "deadline_s": options.verify_deadline_s },
         "risk": "Requests in flight on replaced pods may fail.",
     })
 }
 
 fn configuration(options: &Options, places: &Places<'_>) -> Value {
     let passwords: Map<String, Value> = Role::ALL.iter().map(|role| (role.to_string(), password(role.as_str()).into())).collect();
+    let connectors = format!("127.0.0.1:{}", places.connectors_port);
     let mut config = json!({
         "gateway": { "listen": format!("127.0.0.1:{}", places.port), "signing_key": SIGNING_SEED },
         "remediation": { "gateway_public_key": PUBLIC_KEY, "runbooks": "runbooks" },
         "nats": { "admin_password": password("admin"), "passwords": passwords },
         "database": { "passwords": passwords },
-        "connectors": { "listen": "127.0.0.1:0", "surface": { "token": CONNECTORS_TOKEN } },
-        "communication": { "connectors": "http://127.0.0.1:0/mcp/", "token": CONNECTORS_TOKEN },
+        "connectors": { "listen": connectors, "surface": { "token": CONNECTORS_TOKEN } },
+        "communication": { "connectors": format!("http://{connectors}/mcp/"), "token": CONNECTORS_TOKEN },
         "process": { "lease_ms": 1_000 },
         "telemetry": { "log": options.log },
         "tenants": { TENANT: tenant(options, places) },
     });
+    if options.nats_cluster {
+        put(&mut config, "/nats", "replicas", json!(3));
+    }
     if let Some(endpoint) = &options.otlp {
         put(&mut config, "/telemetry", "otlp_endpoint", json!(endpoint));
     }
@@ -179,6 +191,9 @@ fn tenant(options: &Options, places: &Places<'_>) -> Value {
     if let Some(url) = &places.prometheus {
         put(&mut tenant, "", "prometheus", json!({ "url": url }));
     }
+    if options.watch.is_some() {
+        put(&mut tenant, "", "watch", json!({ "rules": "watch", "interval_s": 1 }));
+    }
     tenant
 }
 
@@ -201,6 +216,7 @@ fn add_channels(config: &mut Value, places: &Places<'_>) {
     });
     let tenant = format!("/tenants/{TENANT}");
     put(config, &tenant, "slack", json!({ "channel": slack.channels.first(), "interactions": interactions }));
+    put(config, &tenant, "fallback", json!({ "channel": FALLBACK }));
     put(config, &tenant, "jira", json!({ "project": jira.projects.first() }));
 }
 

@@ -120,10 +120,15 @@ impl Pipeline {
 
     /// All that happened in an incident, in order.
     pub(crate) async fn facts(&self, incident: &str) -> Result<Vec<What>> {
+        Ok(self.record(incident).await?.into_iter().map(|fact| fact.what).collect())
+    }
+
+    /// The same as it was recorded.
+    pub(crate) async fn record(&self, incident: &str) -> Result<Vec<Fact>> {
         let (mut facts, mut after) = (Vec::new(), "0".to_owned());
         loop {
             let page: Page<Fact> = self.get(&format!("/v1/incidents/{incident}/timeline?cursor={after}&limit=200")).await?;
-            facts.extend(page.items.into_iter().map(|fact| fact.what));
+            facts.extend(page.items);
             let Some(next) = page.next else { return Ok(facts) };
             after = next;
         }

@@ -10,21 +10,19 @@ use testkit::{Alertmanager, Cluster, Prometheus, Suite};
 use super::configuration::{TENANT, WEBHOOK_TOKEN};
 use super::{Options, SOON};
 
-/// More than a tenth of the requests fail, for a second. Short windows, so that a test sees a recovery soon; long enough that a few
-/// scrapes that a busy machine forgets are not taken for one.
-const RULES: &str = r#"
-groups:
-  - name: shop
-    rules:
-      - alert: HighErrorRatio
-        expr: >-
-          sum by (namespace, service) (rate(http_requests_total{code="500"}[3s]))
-          / sum by (namespace, service) (rate(http_requests_total[3s])) > 0.1
-        for: 1s
-        keep_firing_for: 2s
-        labels: { severity: critical }
-        annotations: { summary: "Many requests fail" }
-"#;
+/// More than a tenth of the requests fail. Short windows, so that a test sees a recovery soon; long enough that a few scrapes that a busy
+/// machine forgets are not taken for one.
+pub(crate) const EXPRESSION: &str = "sum by (namespace, service) (rate(http_requests_total{code=\"500\"}[3s])) / sum by (namespace, \
+                                     service) (rate(http_requests_total[3s])) > 0.1";
+
+/// The alert's rule: the expression holds for a second.
+fn rules() -> Result<String> {
+    let alert = json!({
+        "alert": "HighErrorRatio", "expr": EXPRESSION, "for": "1s", "keep_firing_for": "2s",
+        "labels": { "severity": "critical" }, "annotations": { "summary": "Many requests fail" },
+    });
+    Ok(serde_yaml_ng::to_string(&json!({ "groups": [{ "name": "shop", "rules": [alert] }] }))?)
+}
 
 /// Alertmanagers that notify the gateway at once.
 pub(super) async fn alertmanagers(suites: &[Option<Suite>], gateway: &str) -> Result<Vec<Alertmanager>> {
@@ -89,7 +87,7 @@ pub(super) async fn prometheus(shop: &Shop, alertmanagers: &[Alertmanager]) -> R
         "alerting": { "alertmanagers": [{ "static_configs": [{ "targets": targets }] }] },
         "scrape_configs": [{ "job_name": "shop", "static_configs": [{ "targets": [shop.address().to_string()] }] }],
     });
-    let prometheus = testkit::prometheus(&serde_yaml_ng::to_string(&config)?, RULES).await?;
+    let prometheus = testkit::prometheus(&serde_yaml_ng::to_string(&config)?, &rules()?).await?;
     prometheus.running.await_target_up("shop", SOON).await?;
     Ok(prometheus)
 }

@@ -84,6 +84,7 @@ fn every_configuration_in_the_readme_is_valid_on_top_of_the_first_one() {
     assert!(!first.status.success(), "nobody listens there, so nothing can have started");
     let path = home.path().join("paramedic.toml");
     let first = std::fs::read_to_string(&path).expect("the first configuration");
+    let blocks_of = |page: &str| blocks(page);
     let blocks: Vec<Block> = blocks(&read("README.md")).into_iter().filter(|block| block.language == "toml").collect();
     assert!(blocks.len() >= 4, "the README shows how Slack, Jira, Kubernetes and Prometheus are connected");
     let mut all = first.clone();
@@ -92,6 +93,13 @@ fn every_configuration_in_the_readme_is_valid_on_top_of_the_first_one() {
         all = format!("{all}\n{}", block.text);
     }
     check(&path, &all, 0);
+    // Pages that go further show one thing at a time; files that they name lie beside them.
+    std::fs::copy(root().join("docs/topology.yaml"), home.path().join("topology.yaml")).unwrap();
+    for page in files("docs", ".md") {
+        for block in blocks_of(&read(&page)).into_iter().filter(|block| block.language == "toml") {
+            check(&path, &format!("{first}\n{}", block.text), block.line);
+        }
+    }
     let wrong = format!("{first}\n[tenants.local.slakc]\nchannel = \"C0\"\n");
     std::fs::write(&path, wrong).unwrap();
     assert!(

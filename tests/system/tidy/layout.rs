@@ -207,15 +207,59 @@ fn one_cryptography_library_is_linked() {
 fn every_runbook_can_be_used() {
     let schema: Value = serde_json::from_str(&read("schemas/runbook.json")).unwrap();
     let rules = jsonschema::validator_for(&schema).unwrap();
-    let paths = files("runbooks", ".yaml");
+    let all = files("runbooks", ".yaml");
+    // Those beside them say what is watched, not what is done.
+    let paths: Vec<&String> = all.iter().filter(|path| !path.starts_with("runbooks/watch/")).collect();
     assert!(!paths.is_empty());
-    for path in &paths {
+    for path in paths {
         let runbook: Value = serde_yaml_ng::from_str(&read(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
         rules.validate(&runbook).unwrap_or_else(|error| panic!("{path}: {error}"));
         assert_eq!(format!("runbooks/{}.yaml", runbook["name"].as_str().unwrap()), *path, "a runbook's file is called like it");
     }
     let checked = paramedic(&["runbook", "check", "runbooks"], &[]);
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+}
+
+#[test]
+fn every_watch_rule_can_be_used() {
+    let schema: Value = serde_json::from_str(&read("schemas/watch.json")).unwrap();
+    let rules = jsonschema::validator_for(&schema).unwrap();
+    let paths = files("runbooks/watch", ".yaml");
+    assert!(!paths.is_empty());
+    for path in &paths {
+        let file: Value = serde_yaml_ng::from_str(&read(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+        rules.validate(&file).unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+    let checked = paramedic(&["watch", "check", "runbooks/watch"], &[]);
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+}
+
+#[test]
+fn a_watch_rule_that_cannot_be_used_is_refused_with_its_name_and_field() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad.yaml");
+    let good = read("runbooks/watch/http.yaml");
+    for (from, to, said) in [
+        ("direction: down", "direction: sideways", "direction"),
+        ("min_duration_s: 600", "min_duration_s: 0", "rule HttpRequestsUnusual: min_duration_s must be 1 to 7200"),
+        ("min_duration_s: 600", "min_durations: 600", "min_durations"),
+        ("severity: critical", "severity: loud", "labels.severity must be critical, warning or info"),
+        (
+            "sum by (namespace, service) (rate(http_requests_total[5m]))\n",
+            "sum by (namespace\n",
+            "rule HttpRequestsUnusual: expr",
+        ),
+        ("sum by (namespace, service) (rate(http_requests_total[5m]))\n", "http_requests_total[5m]\n", "it is a range"),
+        ("sum by (namespace, service) (rate(http_requests_total[5m]))\n", "up == 0\n", "it compares"),
+        ("name: HttpErrorsUnusual", "name: HttpRequestsUnusual", "name must be that of no other rule"),
+    ] {
+        let bad = good.replacen(from, to, 1);
+        assert_ne!(bad, good, "{from:?} is not in the example");
+        std::fs::write(&path, bad).unwrap();
+        let checked = paramedic(&["watch", "check", path.to_str().unwrap()], &[]);
+        let told = String::from_utf8_lossy(&checked.stdout).into_owned();
+        assert!(!checked.status.success() && told.contains(said), "{to:?}: {said:?} is not in {told}");
+    }
 }
 
 #[test]

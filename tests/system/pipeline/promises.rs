@@ -1,0 +1,174 @@
+//! The promises, asked of everything that a pipeline has left behind: records, tables, chat, tracker, cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result, ensure};
+use chrono::{DateTime, TimeDelta, Utc};
+use incident::fact::Fact;
+use incident::id::{IncidentId, TenantId};
+use incident::promises::world::{self, Change, Deed, DeedKind, Shown, Waiting};
+use incident::promises::{self, Broken};
+use incident::task::{Phase, Role};
+use serde_json::Value;
+use sqlx::{Connection as _, PgConnection};
+use testkit::fakes::jira::Issue;
+use testkit::fakes::slack::Message;
+
+use super::{Pipeline, TENANT};
+
+/// All processes run on one machine.
+const CLOCKS_APART: TimeDelta = TimeDelta::zero();
+/// Jira's category of what is over.
+const DONE: &str = "done";
+
+/// What an installation left behind.
+pub(crate) struct Left {
+    /// By incident.
+    pub(crate) facts: BTreeMap<IncidentId, Vec<Fact>>,
+    /// What was done outside.
+    pub(crate) deeds: Vec<Deed>,
+    /// What was changed in the cluster.
+    pub(crate) changes: Vec<Change>,
+    /// What of this was taken back.
+    pub(crate) undone: Vec<Change>,
+    shown: Vec<Shown>,
+}
+
+impl Left {
+    /// Every fact.
+    pub(crate) fn all_facts(&self) -> Vec<Fact> {
+        self.facts.values().flatten().cloned().collect()
+    }
+}
+
+impl Pipeline {
+    /// What there is in these namespaces.
+    pub(crate) async fn left(&self, namespaces: &[String]) -> Result<Left> {
+        let tenant: TenantId = TENANT.parse()?;
+        let mut facts: BTreeMap<IncidentId, Vec<Fact>> = BTreeMap::new();
+        for incident in self.incidents().await? {
+            if namespaces.is_empty() || namespaces.iter().any(|namespace| incident.title.contains(namespace)) {
+                facts.insert(incident.id.parse()?, self.record(&incident.id).await?);
+            }
+        }
+        let (mut deeds, mut shown) = (Vec::new(), Vec::new());
+        for message in self.slack.messages() {
+            deeds.extend(spoken(&message).filter(|deed: &Deed| facts.contains_key(&deed.incident)));
+            shown.extend(card(&message).filter(|one: &Shown| facts.contains_key(&one.incident)));
+        }
+        for issue in self.jira.issues() {
+            let incident = named(&issue)?;
+            if facts.contains_key(&incident) {
+                deeds.extend(written(&issue, &incident));
+                shown.push(Shown { incident, is_over: issue.status.category == DONE });
+            }
+        }
+        let (mut changes, mut undone) = (Vec::new(), Vec::new());
+        for namespace in namespaces {
+            changes.extend(self.watched.changes(&tenant, namespace)?);
+            undone.extend(self.watched.undone(&tenant, namespace)?);
+        }
+        let plans = plans(&facts);
+        let cluster = |change: &Change, kind| {
+            let incident = plans.get(change.digest.0.as_str()).copied().cloned()?;
+            Some(Deed { tenant: change.tenant.clone(), incident, kind, step: change.digest.0.clone() })
+        };
+        let made = changes.iter().map(|change| cluster(change, DeedKind::Change));
+        let taken_back = undone.iter().map(|change| cluster(change, DeedKind::Undo));
+        let done: Option<Vec<Deed>> = made.chain(taken_back).collect();
+        deeds.extend(done.context("the cluster was changed by a plan that nobody proposed")?);
+        Ok(Left { facts, deeds, changes, undone, shown })
+    }
+
+    /// Asks all promises that can be asked at the end, whatever the test was about.
+    pub(crate) async fn promises_kept(&self, left: &Left) -> Result<()> {
+        let facts = left.all_facts();
+        let mut broken: Vec<Broken> = left.facts.values().flat_map(|facts| promises::broken(facts, CLOCKS_APART)).collect();
+        broken.extend(world::one_effect(&left.deeds));
+        broken.extend(world::no_change_without_a_yes(&left.changes, &facts, usize::from(self.options.approvers)));
+        broken.extend(world::what_was_approved_is_what_ran(&left.changes, &facts));
+        broken.extend(world::undone_as_planned(&left.undone, &facts));
+        broken.extend(world::every_wait_has_a_deadline(&self.open(left).await?));
+        broken.extend(world::what_was_owed_is_delivered(&left.shown, &facts));
+        broken.extend(world::tenants_are_apart(&left.deeds, &facts));
+        broken.extend(world::costs_are_booked(&left.deeds, &facts));
+        let recorded: BTreeSet<String> = facts.iter().map(|fact| fact.id.clone()).collect();
+        broken.extend(world::every_fact_is_recorded(&self.told(left).await?, &recorded));
+        ensure!(broken.is_empty(), "promises were broken: {broken:#?}");
+        Ok(())
+    }
+
+    /// Incidents that are not over, and when each is looked at again.
+    async fn open(&self, left: &Left) -> Result<Vec<Waiting>> {
+        let mut connection = PgConnection::connect(&self.postgres.url()).await?;
+        let query = "select e.id, min(t.due_at), exists (
+                select from monitoring.outbox o where o.tenant = e.tenant and o.entity = e.id and o.kind = 'effect')
+            from monitoring.entity e left join monitoring.timer t on t.tenant = e.tenant and t.entity = e.id
+            where e.open_key is not null group by e.tenant, e.id";
+        let rows: Vec<(String, Option<DateTime<Utc>>, bool)> = sqlx::query_as(query).fetch_all(&mut connection).await?;
+        connection.close().await?;
+        let known = rows.into_iter().filter(|(id, ..)| left.facts.keys().any(|incident| incident.as_str() == id));
+        let role = Role::Monitoring;
+        Ok(known.map(|(entity, deadline, is_owed)| Waiting { role, entity, deadline, is_owed }).collect())
+    }
+
+    /// Facts that are on the bus, about these incidents.
+    async fn told(&self, left: &Left) -> Result<Vec<Fact>> {
+        let stream = async_nats::jetstream::new(self.admin().await?).get_stream("FACTS").await?;
+        let (mut facts, mut from) = (Vec::new(), 1);
+        let filter = format!("fact.{TENANT}.>");
+        while let Ok(message) = stream.direct_get_next_for_subject(&filter, Some(from)).await {
+            from = message.sequence + 1;
+            let fact: Fact = serde_json::from_slice(&message.payload)?;
+            if left.facts.contains_key(&fact.incident) {
+                facts.push(fact);
+            }
+        }
+        ensure!(!facts.is_empty() || left.facts.is_empty(), "no facts are on the bus");
+        Ok(facts)
+    }
+}
+
+/// Which incident each plan was proposed for.
+fn plans(facts: &BTreeMap<IncidentId, Vec<Fact>>) -> BTreeMap<&str, &IncidentId> {
+    let proposed = facts.values().flatten().filter_map(|fact| match &fact.what {
+        incident::fact::What::Proposed { digest, .. } => Some((digest.0.as_str(), &fact.incident)),
+        _ => None,
+    });
+    proposed.collect()
+}
+
+/// The effect that posted a message, by the key that it left with it.
+fn key(message: &Message) -> Option<(&str, IncidentId)> {
+    let key = message.metadata.pointer("/event_payload/key").and_then(Value::as_str)?;
+    Some((key, key.split('/').next()?.parse().ok()?))
+}
+
+fn spoken(message: &Message) -> impl Iterator<Item = Deed> {
+    let kind = if message.thread_ts.is_none() { DeedKind::Card } else { DeedKind::Line };
+    let deed =
+        |(step, incident): (&str, IncidentId)| Some(Deed { tenant: TENANT.parse().ok()?, incident, kind, step: step.to_owned() });
+    key(message).and_then(deed).into_iter()
+}
+
+fn card(message: &Message) -> impl Iterator<Item = Shown> {
+    let is_over = message.blocks.to_string().contains(&format!("· {} ·", Phase::Resolved.label()));
+    let shown = key(message).filter(|_| message.thread_ts.is_none()).map(|(_, incident)| Shown { incident, is_over });
+    shown.into_iter()
+}
+
+/// The incident that an issue is about: its description begins with it.
+fn named(issue: &Issue) -> Result<IncidentId> {
+    let text = issue.description.to_string();
+    let (_, rest) = text.split_once("Incident ").with_context(|| format!("{} names no incident: {text}", issue.key))?;
+    let id = rest.split(',').next().unwrap_or_default();
+    id.parse().with_context(|| format!("{} names {id:?}", issue.key))
+}
+
+/// An issue and its comments; a comment's last line is the key that its effect left with it.
+fn written(issue: &Issue, incident: &IncidentId) -> Vec<Deed> {
+    let deed =
+        |kind, step: &str| Some(Deed { tenant: TENANT.parse().ok()?, incident: incident.clone(), kind, step: step.to_owned() });
+    let comments = issue.comments.iter().map(|comment| (DeedKind::Comment, comment.text.lines().last().unwrap_or_default()));
+    std::iter::once((DeedKind::Issue, issue.key.as_str())).chain(comments).filter_map(|(kind, step)| deed(kind, step)).collect()
+}

@@ -1,0 +1,208 @@
+//! Alertmanager's part: it tells of alerts until it is answered 2xx, and that they are over once Prometheus says so.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, ensure};
+use chrono::{DateTime, Utc};
+use incident::alert::{Alert, AlertStatus, Correlation, Labels, Notification};
+use incident::id::{TenantId, fingerprint};
+use incident::promises::world::{Accepted, Whereabouts};
+use local::shop::DEPLOYMENT;
+use reqwest::Url;
+use serde_json::{Value, json};
+use simulation::scenario::Fires;
+use tokio::time::{Duration, Instant};
+
+use super::play::{CALL_AGAIN, Due, Play};
+use crate::pipeline::{EXPRESSION, TENANT, WEBHOOK_TOKEN};
+
+/// What broke shows in the metrics within this.
+const SEEN_WITHIN: Duration = Duration::from_mins(1);
+/// The expression must be quiet for so long before alerts are over: a rollout leaves gaps.
+const QUIET_FOR: Duration = Duration::from_secs(2);
+
+/// One call of Alertmanager.
+#[derive(Debug, Clone)]
+pub(super) struct Notice {
+    fires: Fires,
+    namespace: String,
+    starts_at: DateTime<Utc>,
+    ends_at: Option<DateTime<Utc>>,
+    /// Set while it waits for Prometheus to see what it tells of.
+    unseen_until: Option<Instant>,
+}
+
+/// What Alertmanager knows.
+#[derive(Debug, Default)]
+pub(super) struct Telling {
+    /// Alerts that it has told of, or will.
+    firing: Vec<Notice>,
+    /// Namespaces in which something broke; whether it was relieved since.
+    broken: BTreeMap<String, bool>,
+    quiet_since: BTreeMap<String, Instant>,
+    /// What was answered 2xx.
+    pub(super) accepted: Vec<Accepted>,
+    /// Calls that were not.
+    pub(super) refused: u32,
+}
+
+impl Telling {
+    pub(super) fn breaks(&mut self, namespace: &str) {
+        self.broken.insert(namespace.to_owned(), false);
+    }
+
+    pub(super) fn is_relieved(&mut self, namespace: &str) {
+        self.broken.insert(namespace.to_owned(), true);
+    }
+}
+
+impl Notice {
+    fn alerts(&self) -> Vec<Alert> {
+        let alert = |n: u32| {
+            let instance = n.to_string();
+            let usual = [
+                ("alertname", self.fires.alert.as_str()),
+                ("namespace", self.namespace.as_str()),
+                ("service", DEPLOYMENT),
+                ("severity", "critical"),
+                ("instance", instance.as_str()),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let labels: Labels = usual.into_iter().chain(self.fires.labels.clone()).collect();
+            let names: Vec<&str> = labels.iter().flat_map(|(name, value)| [name.as_str(), value]).collect();
+            Alert {
+                fingerprint: fingerprint(&names).chars().take(16).collect(),
+                status: if self.ends_at.is_some() { AlertStatus::Resolved } else { AlertStatus::Firing },
+                labels,
+                annotations: Labels::new(),
+                starts_at: self.starts_at,
+                ends_at: self.ends_at,
+                expression: Some(EXPRESSION.to_owned()),
+            }
+        };
+        (0..self.fires.count).map(alert).collect()
+    }
+
+    fn group(&self) -> String {
+        format!("{{}}:{{alertname={:?}, namespace={:?}}}", self.fires.alert, self.namespace)
+    }
+
+    /// As Alertmanager sends it.
+    fn body(&self) -> Result<Value> {
+        let graph = Url::parse_with_params("http://prometheus.example:9090/graph", [("g0.expr", EXPRESSION), ("g0.tab", "1")])?;
+        let status = if self.ends_at.is_some() { "resolved" } else { "firing" };
+        let alert = |alert: Alert| {
+            let ends_at = alert.ends_at.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |at| at.to_rfc3339());
+            json!({
+                "status": status, "labels": alert.labels, "annotations": alert.annotations, "fingerprint": alert.fingerprint,
+                "startsAt": alert.starts_at.to_rfc3339(), "endsAt": ends_at, "generatorURL": graph,
+            })
+        };
+        Ok(json!({
+            "version": "4", "groupKey": self.group(), "status": status, "receiver": "paramedic", "truncatedAlerts": 0,
+            "groupLabels": { "alertname": self.fires.alert, "namespace": self.namespace }, "commonLabels": {}, "commonAnnotations": {},
+            "externalURL": "http://alertmanager.example:9093",
+            "alerts": self.alerts().into_iter().map(alert).collect::<Vec<_>>(),
+        }))
+    }
+
+    /// What is promised to be kept once it is answered 2xx.
+    fn promised(&self) -> Result<Vec<Accepted>> {
+        let tenant: TenantId = TENANT.parse()?;
+        let all = Notification::split(&tenant, &self.group(), self.alerts(), 0, &Correlation::default());
+        let promised = all.into_iter().map(|notification| {
+            let firing = notification.alerts.iter().filter(|alert| alert.status == AlertStatus::Firing);
+            let firing = firing.map(|alert| alert.fingerprint.clone()).collect();
+            Accepted { tenant: tenant.clone(), id: notification.message_id(), firing, whereabouts: Whereabouts::Nowhere }
+        });
+        Ok(promised.collect())
+    }
+}
+
+impl Play<'_> {
+    /// Alerts fire; of something that broke as soon as it shows.
+    pub(super) async fn fires(&mut self, fires: Fires) -> Result<()> {
+        let namespace = self.namespace(&fires.workload)?;
+        let is_broken = self.telling.broken.contains_key(&namespace);
+        let unseen_until = is_broken.then(|| Instant::now() + SEEN_WITHIN);
+        let notice = Notice { fires, namespace, starts_at: runtime::clock::now(), ends_at: None, unseen_until };
+        self.tell(notice).await
+    }
+
+    /// One rule's alerts are over, whatever the workload does.
+    pub(super) fn resolves(&mut self, fires: &Fires) {
+        let is_it =
+            |known: &Fires| (&known.workload, &known.alert, &known.labels) == (&fires.workload, &fires.alert, &fires.labels);
+        if let Some(found) = self.telling.firing.iter().position(|notice| is_it(&notice.fires)) {
+            self.is_over(found);
+        }
+    }
+
+    fn is_over(&mut self, found: usize) {
+        let notice = self.telling.firing.remove(found);
+        self.later(Duration::ZERO, Due::Tells(Notice { ends_at: Some(runtime::clock::now()), ..notice }));
+    }
+
+    /// Calls the gateway; again a little later if it does not accept.
+    pub(super) async fn tell(&mut self, mut notice: Notice) -> Result<()> {
+        if let Some(until) = notice.unseen_until {
+            if !self.fails_in(&notice.namespace).await? {
+                ensure!(Instant::now() < until, "Prometheus never sees that {} is broken", notice.namespace);
+                self.later(CALL_AGAIN, Due::Tells(notice));
+                return Ok(());
+            }
+            notice.unseen_until = None;
+        }
+        let url = format!("{}/v1/alertmanager/{TENANT}", self.pipeline.process.gateway);
+        let answer = self.http.post(url).bearer_auth(WEBHOOK_TOKEN).json(&notice.body()?).send().await;
+        match answer.map(|answer| answer.status()) {
+            Ok(status) if status.is_success() => {
+                self.telling.accepted.extend(notice.promised()?);
+                if notice.ends_at.is_none() {
+                    self.telling.firing.push(notice);
+                }
+            }
+            Ok(status) => {
+                ensure!(status.is_server_error(), "Alertmanager would give up: {status}");
+                self.telling.refused += 1;
+                self.later(CALL_AGAIN, Due::Tells(notice));
+            }
+            Err(_) => {
+                self.telling.refused += 1;
+                self.later(CALL_AGAIN, Due::Tells(notice));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the expression holds in this namespace, by Prometheus' own word.
+    async fn fails_in(&self, namespace: &str) -> Result<bool> {
+        let prometheus = self.pipeline.prometheus.as_ref().context("there is no Prometheus")?;
+        let url = Url::parse_with_params(&format!("{}/api/v1/query", prometheus.url()), [("query", EXPRESSION)])?;
+        let answer: Value = self.http.get(url).send().await?.json().await?;
+        let series = answer["data"]["result"].as_array().with_context(|| format!("Prometheus answers {answer}"))?;
+        Ok(series.iter().any(|series| series["metric"]["namespace"] == namespace))
+    }
+
+    /// Alerts about what was changed, or relieved, and is well again are over.
+    pub(super) async fn look_for_recovery(&mut self) -> Result<()> {
+        let tenant: TenantId = TENANT.parse()?;
+        let namespaces: Vec<String> = self.telling.firing.iter().map(|notice| notice.namespace.clone()).collect();
+        for namespace in namespaces {
+            let was_changed = !self.pipeline.watched.changes(&tenant, &namespace)?.is_empty();
+            let is_relieved = self.telling.broken.get(&namespace).copied().unwrap_or_default();
+            if !(was_changed || is_relieved) || self.fails_in(&namespace).await? {
+                self.telling.quiet_since.remove(&namespace);
+                continue;
+            }
+            let since = *self.telling.quiet_since.entry(namespace.clone()).or_insert_with(Instant::now);
+            if since.elapsed() < QUIET_FOR {
+                continue;
+            }
+            while let Some(found) = self.telling.firing.iter().position(|notice| notice.namespace == namespace) {
+                self.is_over(found);
+            }
+        }
+        Ok(())
+    }
+}
