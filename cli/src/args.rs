@@ -1,6 +1,7 @@
 //! The command line.
 
 mod a2a;
+mod silence;
 
 use std::path::PathBuf;
 
@@ -8,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use incident::task::Role;
 
 pub(crate) use self::a2a::{A2aBinding, A2aClient, A2aCommand, A2aSend, CardKey, ConformanceAgent};
+pub(crate) use self::silence::{SilenceAdd, SilenceCommand};
 
 /// From a firing alert to an approved, verified fix.
 ///
@@ -68,7 +70,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Write the JSON Schemas of messages, policies and runbooks.
+    /// Write the JSON Schemas of messages, policies, runbooks and watch rules.
     Schemas {
         /// Folder to write to.
         #[arg(default_value = "schemas")]
@@ -79,10 +81,22 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: RunbookCommand,
     },
+    /// Check watch rules, and try them on recorded metrics.
+    Watch {
+        #[command(subcommand)]
+        command: WatchCommand,
+    },
     /// List and read incidents.
     Incident {
         #[command(subcommand)]
         command: IncidentCommand,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Say what you want to hear nothing of for a while.
+    Silence {
+        #[command(subcommand)]
+        command: SilenceCommand,
         #[command(flatten)]
         connection: Connection,
     },
@@ -205,6 +219,39 @@ pub(crate) enum RunbookCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum WatchCommand {
+    /// Check files, or all files of folders.
+    Check {
+        /// Files or folders.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+        /// How results are printed.
+        #[arg(long, short, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Play a rule over recorded series: when it would have fired, and when that would have ended.
+    Test(WatchTest),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WatchTest {
+    /// The file with the rule.
+    pub(crate) file: PathBuf,
+    /// Recorded series, as Prometheus answers /api/v1/query_range for the rule's expression; for a seasonal rule, of four weeks or more.
+    #[arg(long)]
+    pub(crate) series: PathBuf,
+    /// Which rule, if the file has more than one.
+    #[arg(long)]
+    pub(crate) rule: Option<String>,
+    /// Seconds from one look to the next; without it, as far apart as the points are.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=300))]
+    pub(crate) interval_s: Option<u32>,
+    /// How results are printed.
+    #[arg(long, short, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum IncidentCommand {
     /// Newest first.
     List {
@@ -267,10 +314,13 @@ pub(crate) enum DeadCommand {
         #[arg(long, default_value_t = 0)]
         after: u64,
     },
-    /// One, whole.
+    /// One, with why it died, what it said, and what to do about it.
     Show {
         /// Its number in the list.
         number: u64,
+        /// All of what it said, however long that is.
+        #[arg(long)]
+        whole: bool,
     },
     /// Send one again to where it was going.
     Replay {

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
+use incident::heartbeat;
 use incident::task::Role;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +26,7 @@ pub(crate) fn run(path: &Path) -> anyhow::Result<()> {
 
 fn problems(config: &Config, base: &Path) -> Vec<anyhow::Error> {
     let checks = [gateway(config), remediation(config, base), keys_fit(config), connectors(config), nats(config)];
-    checks.into_iter().chain(tenants(config)).filter_map(Result::err).collect()
+    checks.into_iter().chain(tenants(config, base)).chain(watches(config, base)).filter_map(Result::err).collect()
 }
 
 fn gateway(config: &Config) -> anyhow::Result<()> {
@@ -69,11 +70,24 @@ fn nats(config: &Config) -> anyhow::Result<()> {
     migrate::nats_users(config).map(drop).context("nats.passwords")
 }
 
-fn tenants(config: &Config) -> impl Iterator<Item = anyhow::Result<()>> {
-    config.tenants.iter().map(|(id, tenant)| {
+fn tenants<'a>(config: &'a Config, base: &'a Path) -> impl Iterator<Item = anyhow::Result<()>> {
+    config.tenants.iter().map(move |(id, tenant)| {
         tenant.policy.check().with_context(|| format!("tenants.{id}.policy"))?;
+        heartbeat::check(&tenant.heartbeat).with_context(|| format!("tenants.{id}.heartbeat"))?;
+        roles::topology(base, tenant).with_context(|| format!("tenants.{id}.topology"))?;
+        tenant.storm.check().with_context(|| format!("tenants.{id}.storm"))?;
+        for (n, window) in (1..).zip(&tenant.maintenance) {
+            window.check().with_context(|| format!("tenants.{id}.maintenance {n}"))?;
+        }
         roles::prometheus(tenant).map(drop).with_context(|| format!("tenants.{id}.prometheus"))
     })
+}
+
+fn watches(config: &Config, base: &Path) -> impl Iterator<Item = anyhow::Result<()>> {
+    config
+        .tenants
+        .iter()
+        .map(move |(id, tenant)| roles::watch(base, tenant).map(drop).with_context(|| format!("tenants.{id}.watch")))
 }
 
 #[cfg(test)]
@@ -89,9 +103,14 @@ mod tests {
             "[nats]\n[database]\n[gateway]\nlisten = \"127.0.0.1:0\"\nsigning_key = \"{SEED}\"\n\
              [remediation]\ngateway_public_key = \"{PUBLIC}\"\nrunbooks = \"runbooks\"\n\
              [connectors]\nlisten = \"127.0.0.1:0\"\nsurface = {{ token = \"0123456789abcdef\" }}\nslack = {{ token = \"xoxb-1\" }}\n\
-             [tenants.acme]\nwebhook_token = \"hook\"\nprometheus = {{ url = \"http://127.0.0.1:9090\" }}\n\
+             [tenants.acme]\ntopology = \"topology.yaml\"\nwebhook_token = \"hook\"\nprometheus = {{ url = \"http://127.0.0.1:9090\" }}\n\
+             watch = {{ rules = \"watch\", interval_s = 30 }}\n\
              [[tenants.acme.people]]\nid = \"ana\"\nslack_user = \"U1\"\ntoken_sha256 = \"{DIGEST}\"\n\
              [[tenants.acme.people]]\nid = \"ben\"\nslack_user = \"U2\"\n\
+             [tenants.acme.heartbeat.am]\nmatchers = ['alertname=\"Watchdog\"']\nsilent_after_s = 300\n\
+             [tenants.acme.storm]\nopened = 30\n\
+             [[tenants.acme.maintenance]]\nname = \"upgrade\"\nmatchers = ['service=\"checkout\"']\n\
+             starts_at = \"2026-12-06T22:00:00Z\"\nminutes = 120\nevery = \"week\"\n\
              [[tenants.acme.policy]]\napprovers = 1\ngroups = [\"sre\"]\nexpires_s = 600\n"
         )
     }
@@ -102,6 +121,11 @@ mod tests {
         std::fs::create_dir(folder.path().join("runbooks")).unwrap();
         let text = include_str!("../../runbooks/rollback-bad-deploy.yaml");
         std::fs::write(folder.path().join("runbooks/rollback-bad-deploy.yaml"), text).unwrap();
+        let text = include_str!("../../docs/topology.yaml");
+        std::fs::write(folder.path().join("topology.yaml"), text).unwrap();
+        std::fs::create_dir(folder.path().join("watch")).unwrap();
+        let text = include_str!("../../runbooks/watch/http.yaml");
+        std::fs::write(folder.path().join("watch/http.yaml"), text).unwrap();
         folder
     }
 
@@ -120,6 +144,13 @@ mod tests {
             (PUBLIC, "abcd", "remediation.gateway_public_key"),
             (PUBLIC, &"1".repeat(64), "remediation.gateway_public_key"),
             ("expires_s = 600", "expires_s = 99999", "tenants.acme.policy: policy rule 1: expires_s"),
+            ("topology.yaml", "runbooks/rollback-bad-deploy.yaml", "is no topology"),
+            ("topology.yaml", "elsewhere.yaml", "tenants.acme.topology: reading"),
+            ("opened = 30", "opened = 1", "tenants.acme.storm: opened must be"),
+            ("service=\"checkout\"", "severity=\"warning\"", "tenants.acme.maintenance 1: matchers must hold"),
+            ("minutes = 120", "minutes = 20000", "tenants.acme.maintenance 1: minutes must be less than a week"),
+            ("silent_after_s = 300", "silent_after_s = 3", "tenants.acme.heartbeat: heartbeat am: silent_after_s must be"),
+            ("alertname=\"Watchdog\"", "alertname=~\".*\"", "tenants.acme.heartbeat: heartbeat am: matchers must"),
             ("groups = [\"sre\"]\n", "", "tenants.acme.policy: policy rule 1: groups"),
             ("slack_user = \"U2\"", "slack_user = \"U1\"", "tenants: tenant acme: two people have the same slack_user"),
             ("slack_user = \"U2\"", &format!("token_sha256 = \"{DIGEST}\""), "two people have the same token_sha256"),
@@ -127,6 +158,9 @@ mod tests {
             ("runbooks = \"runbooks\"", "runbooks = \"elsewhere\"", "remediation.runbooks: reading the runbooks in"),
             ("\"0123456789abcdef\"", "\"short\"", "connectors"),
             ("\"http://127.0.0.1:9090\"", "\"mailto:ops@acme.example\"", "tenants.acme.prometheus"),
+            ("prometheus = { url = \"http://127.0.0.1:9090\" }\n", "", "tenants.acme.watch: metrics are watched in a Prometheus"),
+            ("rules = \"watch\"", "rules = \"elsewhere\"", "tenants.acme.watch: rules: reading the watch rules in"),
+            ("interval_s = 30", "interval_s = 301", "tenants.acme.watch: interval_s must be 1 to 300"),
         ] {
             let bad = good.replacen(from, to, 1);
             assert_ne!(bad, good, "{from}");
@@ -143,5 +177,17 @@ mod tests {
         std::fs::write(home.path().join("runbooks/bad.yaml"), "name: bad\n").unwrap();
         let found = found(&good(), home.path());
         assert!(found.iter().any(|problem| problem.contains("bad.yaml")), "{found:?}");
+    }
+
+    #[tokio::test]
+    async fn watch_rules_are_checked_together_and_by_their_names_and_fields() {
+        let home = home();
+        let text = std::fs::read_to_string(home.path().join("watch/http.yaml")).unwrap();
+        std::fs::write(home.path().join("watch/more.yaml"), text.replace("min_duration_s: 600", "min_duration_s: 0")).unwrap();
+        let told = found(&good(), home.path()).concat();
+        assert!(told.contains("more.yaml: rule HttpRequestsUnusual: min_duration_s must be 1 to 7200"), "{told}");
+        std::fs::write(home.path().join("watch/more.yaml"), text).unwrap();
+        let told = found(&good(), home.path()).concat();
+        assert!(told.contains("rule HttpLatencyUnusual: name must be that of no other rule"), "{told}");
     }
 }

@@ -13,7 +13,10 @@ use gateway::{A2aClient, A2aEdge, Person, SlackEdge, Ways};
 use incident::agents::monitoring::Lifecycle;
 use incident::alert::Correlation;
 use incident::approval::Policy;
+use incident::heartbeat::Heartbeats;
 use incident::id::TenantId;
+use incident::silence::Maintenance;
+use incident::storm::StormRules;
 use incident::task::Role;
 use runtime::secret::Secret;
 use runtime::telemetry::TelemetryConfig;
@@ -90,11 +93,13 @@ pub(crate) struct Process {
     pub(crate) health_listen: SocketAddr,
     /// How long work stays with a process that went away, in milliseconds, before another takes over.
     pub(crate) lease_ms: u64,
+    /// How often it is looked whether anything is open and waits for nothing, in seconds.
+    pub(crate) audit_s: u64,
 }
 
 impl Default for Process {
     fn default() -> Self {
-        Self { health_listen: SocketAddr::from(([127, 0, 0, 1], 9_464)), lease_ms: 10_000 }
+        Self { health_listen: SocketAddr::from(([127, 0, 0, 1], 9_464)), lease_ms: 10_000, audit_s: 60 }
     }
 }
 
@@ -167,6 +172,17 @@ pub(crate) struct Tenant {
     /// Labels that make alerts one incident.
     #[serde(default)]
     pub(crate) correlation: Correlation,
+    /// Alerts that always fire: their absence is the trouble. For gateway and monitoring.
+    #[serde(default)]
+    pub(crate) heartbeat: Heartbeats,
+    /// When work is announced, and what is muted meanwhile. For monitoring.
+    #[serde(default)]
+    pub(crate) maintenance: Vec<Maintenance>,
+    /// File that says what depends on what; relative to the configuration file. For monitoring.
+    pub(crate) topology: Option<PathBuf>,
+    /// When so much happens at once that people get one notice of it. For communication.
+    #[serde(default)]
+    pub(crate) storm: StormRules,
     /// Who is who.
     #[serde(default)]
     pub(crate) people: Vec<Person>,
@@ -178,6 +194,8 @@ pub(crate) struct Tenant {
     pub(crate) policy: Policy,
     /// Its Slack channel.
     pub(crate) slack: Option<Slack>,
+    /// Where people get alerts that cannot be handled because Postgres is away.
+    pub(crate) fallback: Option<Fallback>,
     /// Its Jira project.
     pub(crate) jira: Option<JiraProject>,
     /// Its cluster.
@@ -187,6 +205,23 @@ pub(crate) struct Tenant {
     pub(crate) kubernetes_as: BTreeMap<Role, KubernetesConfig>,
     /// Its Prometheus.
     pub(crate) prometheus: Option<PrometheusConfig>,
+    /// Which of its metrics are watched: for monitoring.
+    pub(crate) watch: Option<Watch>,
+}
+
+/// A tenant's metric watch.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Watch {
+    /// Folder with watch rules; relative to the configuration file.
+    pub(crate) rules: PathBuf,
+    /// Seconds from one look at the metrics to the next, 1 to 300.
+    #[serde(default = "minute")]
+    pub(crate) interval_s: u32,
+}
+
+fn minute() -> u32 {
+    60
 }
 
 /// A tenant's Slack.
@@ -197,6 +232,14 @@ pub(crate) struct Slack {
     pub(crate) channel: String,
     /// How its clicks are recognised: for the gateway.
     pub(crate) interactions: Option<SlackEdge>,
+}
+
+/// Where people get alerts as they came.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Fallback {
+    /// Slack channel id: one that people watch and that nothing else is posted in.
+    pub(crate) channel: String,
 }
 
 impl Tenant {

@@ -16,12 +16,13 @@ mod run;
 mod runbooks;
 mod running;
 mod up;
+mod watches;
 
 use std::process::ExitCode;
 
-use args::{Arguments, Command, ConfigCommand, RunbookCommand};
+use args::{Arguments, Command, ConfigCommand, RunbookCommand, WatchCommand};
 use clap::Parser as _;
-use commands::{approvals, audit, dead, incidents, runbook, schemas};
+use commands::{approvals, audit, dead, incidents, runbook, schemas, silences, watch};
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
@@ -57,7 +58,10 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Config { command: ConfigCommand::PublicKey { config, a2a: false } } => run::public_key(&config.config),
         Command::Schemas { folder } => schemas::write(&folder),
         Command::Runbook { command: RunbookCommand::Check { paths, output } } => runbook::check(&paths, output),
+        Command::Watch { command: WatchCommand::Check { paths, output } } => watch::check(&paths, output),
+        Command::Watch { command: WatchCommand::Test(test) } => watch::test(&test),
         Command::Incident { command, connection } => incidents::run(command, &connection).await,
+        Command::Silence { command, connection } => Box::pin(silences::run(command, &connection)).await,
         Command::Approvals { id: Some(id), connection, .. } => approvals::show_one(&id, &connection).await,
         Command::Approvals { id: None, after, connection } => approvals::list(after, &connection).await,
         Command::Approve { id, digest, connection } => approvals::approve(&id, digest.as_deref(), &connection).await,

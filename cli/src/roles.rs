@@ -1,9 +1,10 @@
 //! Starts roles within this process, each as its own bus user and database role.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use axum::Router;
 use bus::{Bus, Connect, User};
 use cluster::kubernetes::Kubernetes;
@@ -15,6 +16,7 @@ use incident::agents::gateway::Gateway;
 use incident::agents::remediation::Rules;
 use incident::runbook::Runbook;
 use incident::task::Role;
+use incident::topology::Topology;
 use runtime::health::Needs;
 use runtime::lifecycle::Lifecycle;
 use store::{Options, Store};
@@ -45,8 +47,8 @@ impl Process {
         match role {
             Role::Gateway => self.start_gateway(context, needs.clone()).await?,
             Role::Monitoring => {
-                let lifecycles = self.config.tenants.iter().map(|(id, tenant)| (id.clone(), tenant.lifecycle)).collect();
-                self.life.spawn("monitoring", monitoring::run(context, lifecycles));
+                let config = self.monitoring()?;
+                self.life.spawn("monitoring", monitoring::run(context, config));
             }
             Role::Diagnostics => {
                 let config = self.diagnostics().await?;
@@ -72,8 +74,9 @@ impl Process {
         let password = config.nats_password(role)?.to_secret_string();
         let bus = Bus::connect(&Connect::new(config.nats.url.clone(), User::Role(role), Some(password))).await?;
         let store = Store::connect(&Options::new(config.database_url(role)?, role)).await.context("connecting to Postgres")?;
-        let lease = Duration::from_millis(config.process.lease_ms);
-        Ok(runtime::Context { role, bus, store, life: self.life.clone(), lease })
+        let (lease, audit_every) =
+            (Duration::from_millis(config.process.lease_ms), Duration::from_secs(config.process.audit_s.max(1)));
+        Ok(runtime::Context { role, bus, store, life: self.life.clone(), lease, audit_every })
     }
 
     async fn start_gateway(&self, context: runtime::Context, needs: Vec<Needs>) -> anyhow::Result<()> {
@@ -137,6 +140,22 @@ impl Process {
         Ok(())
     }
 
+    fn monitoring(&self) -> anyhow::Result<monitoring::Config> {
+        let mut config = monitoring::Config::default();
+        for (id, tenant) in &self.config.tenants {
+            config.agent.tenants.insert(id.clone(), tenant.lifecycle);
+            config.agent.heartbeats.insert(id.clone(), tenant.heartbeat.clone());
+            config.agent.maintenance.insert(id.clone(), tenant.maintenance.clone());
+            if let Some(topology) = topology(&self.base, tenant).with_context(|| format!("tenants.{id}.topology"))? {
+                config.agent.topologies.insert(id.clone(), Arc::new(topology));
+            }
+            if let Some(watch) = watch(&self.base, tenant).with_context(|| format!("tenants.{id}.watch"))? {
+                config.watches.insert(id.clone(), watch);
+            }
+        }
+        Ok(config)
+    }
+
     async fn diagnostics(&self) -> anyhow::Result<diagnostics::Config> {
         let mut config = diagnostics::Config::default();
         for (id, tenant) in &self.config.tenants {
@@ -153,6 +172,8 @@ impl Process {
         let channels = |tenant: &Tenant| communication::Channels {
             slack_channel: tenant.slack.as_ref().map(|slack| slack.channel.clone()),
             jira: tenant.jira.clone(),
+            storm: tenant.storm,
+            fallback_channel: tenant.fallback.as_ref().map(|fallback| fallback.channel.clone()),
         };
         let section = self.config.communication.as_ref().context("the configuration has no [communication]")?;
         Ok(communication::Config {
@@ -185,6 +206,17 @@ pub(crate) fn runbooks(base: &Path, section: &Remediation) -> anyhow::Result<Vec
     }
 }
 
+/// What depends on what, as the file says that a tenant names in a configuration in `base`.
+pub(crate) fn topology(base: &Path, tenant: &Tenant) -> anyhow::Result<Option<Topology>> {
+    let Some(file) = &tenant.topology else { return Ok(None) };
+    let path = base.join(file);
+    let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let topology: Topology =
+        serde_yaml_ng::from_str(&text).with_context(|| format!("{} is no topology; see docs/topology.yaml", path.display()))?;
+    topology.check().with_context(|| path.display().to_string())?;
+    Ok(Some(topology))
+}
+
 /// The MCP servers that are configured.
 pub(crate) fn connectors(section: Connectors, stop: &CancellationToken) -> anyhow::Result<axum::Router> {
     let config = connectors::Config { surface: section.surface, slack: section.slack, jira: section.jira };
@@ -203,6 +235,7 @@ fn edge(tenant: &Tenant) -> Option<TenantEdge> {
     Some(TenantEdge {
         webhook_token: tenant.webhook_token.clone()?,
         correlation: tenant.correlation.clone(),
+        heartbeats: tenant.heartbeat.clone(),
         slack: tenant.slack.as_ref().and_then(|slack| slack.interactions.clone()),
         people: tenant.people.clone(),
         a2a_clients: tenant.a2a_clients.clone(),
@@ -219,6 +252,18 @@ async fn kubernetes(tenant: &Tenant, role: Role) -> anyhow::Result<Option<Kubern
 /// The tenant's Prometheus; nothing is asked of it yet.
 pub(crate) fn prometheus(tenant: &Tenant) -> anyhow::Result<Option<Prometheus>> {
     Ok(tenant.prometheus.as_ref().map(Prometheus::connect).transpose()?)
+}
+
+/// What a tenant has watched, if anything; `base` is where its configuration is.
+pub(crate) fn watch(base: &Path, tenant: &Tenant) -> anyhow::Result<Option<monitoring::watch::Watch>> {
+    /// Less often, a change of five minutes would fall between two looks.
+    const INTERVALS_S: std::ops::RangeInclusive<u32> = 1..=300;
+    let Some(section) = &tenant.watch else { return Ok(None) };
+    ensure!(INTERVALS_S.contains(&section.interval_s), "interval_s must be 1 to 300");
+    let prometheus = prometheus(tenant)?.context("metrics are watched in a Prometheus: add the tenant's prometheus")?;
+    let rules = crate::watches::read(&base.join(&section.rules)).context("rules")?;
+    let (interval_s, correlation) = (section.interval_s, tenant.correlation.clone());
+    Ok(Some(monitoring::watch::Watch { prometheus, rules, interval_s, correlation }))
 }
 
 /// The gateway's key from its seed in hex.

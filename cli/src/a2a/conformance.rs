@@ -84,7 +84,7 @@ async fn start_nats(arguments: &ConformanceAgent, home: &Path) -> anyhow::Result
         return Ok(None);
     }
     let program = install::nats(&Environment::from_process(), &progress).await?;
-    let options = local::nats::Options { program, dir: home.join("nats"), port: None, config: String::new() };
+    let options = local::nats::Options { program, dir: home.join("nats"), port: None, node: None, config: String::new() };
     Ok(Some(Nats::start(options).await?))
 }
 

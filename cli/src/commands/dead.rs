@@ -1,11 +1,14 @@
 //! `paramedic dead list|show|replay|drop`.
 
+mod letter;
+
 use std::path::Path;
 
 use bus::Bus;
 use bus::dead::{self, DeadLetter};
-use serde::Serialize;
 use serde_json::json;
+
+use letter::{Letter, Shown};
 
 use super::listing::Listing;
 use crate::args::{DeadCommand, Output};
@@ -19,14 +22,6 @@ const REASON_CHARS_MAX: usize = 80;
 /// Pages that one listing reads, of [`dead::PAGE_MAX`] letters: each letter is asked for by itself, so this is some seconds.
 const PAGES_MAX: usize = 10;
 
-/// A letter with what it said, as far as that is text.
-#[derive(Debug, Serialize)]
-struct Whole {
-    #[serde(flatten)]
-    letter: DeadLetter,
-    body: String,
-}
-
 pub(crate) async fn run(command: DeadCommand, config: &Path, output: Output) -> anyhow::Result<()> {
     let admin = admin(&crate::running::config(config, &[Server::Nats])?).await?;
     match command {
@@ -34,10 +29,11 @@ pub(crate) async fn run(command: DeadCommand, config: &Path, output: Output) -> 
             let command = format!("{} dead list{}", program::name(), program::config_flag(config));
             show(output, &all(&admin, after).await?, |letters| letters.told(&command, listing))
         }
-        DeadCommand::Show { number } => {
+        DeadCommand::Show { number, whole } => {
+            let shown = if whole { Shown::All } else { Shown::Beginning };
             let letter = dead::show(&admin, number).await?;
-            let body = String::from_utf8_lossy(&letter.body).into_owned();
-            show(output, &Whole { letter, body }, one)
+            let letter = Letter::new(letter, shown, &program::name(), &program::config_flag(config));
+            show(output, &letter, Letter::told)
         }
         DeadCommand::Replay { number } => {
             let id = dead::replay(&admin, number).await?;
@@ -77,13 +73,4 @@ fn listing(letters: &[DeadLetter]) -> String {
         ]
     };
     table(&["NUMBER", "ROLE", "DIED (UTC)", "SUBJECT", "REASON"], &letters.iter().map(row).collect::<Vec<_>>())
-}
-
-fn one(whole: &Whole) -> String {
-    let Whole { letter: l, body } = whole;
-    let id = l.id.as_deref().unwrap_or("(none)");
-    format!(
-        "{}\nmessage    {id}\nsubject    {}\nhandled by {}, {} attempts\nreason     {}\n\n{body}",
-        l.sequence, l.subject, l.role, l.attempts, l.reason
-    )
 }

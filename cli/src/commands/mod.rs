@@ -8,3 +8,5 @@ pub(crate) mod listing;
 pub(crate) mod plan;
 pub(crate) mod runbook;
 pub(crate) mod schemas;
+pub(crate) mod silences;
+pub(crate) mod watch;

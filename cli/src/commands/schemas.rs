@@ -26,7 +26,10 @@ fn all() -> Vec<(&'static str, Schema)> {
         ("policy.json", of::<incident::approval::Policy>()),
         ("record.json", of::<incident::record::Record>()),
         ("runbook.json", of::<incident::runbook::Runbook>()),
+        ("silences.json", of::<incident::silence::Silences>()),
+        ("topology.json", of::<incident::topology::Topology>()),
         ("signed-vote.json", of::<incident::approval::SignedVote>()),
+        ("watch.json", of::<incident::watch::rule::WatchFile>()),
     ]
 }
 

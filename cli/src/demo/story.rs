@@ -108,6 +108,13 @@ impl Story {
             | What::RemedyEnded { .. }
             | What::Told { .. }
             | What::Gap { .. }
+            | What::SilenceMade { .. }
+            | What::SilenceExpired { .. }
+            | What::Muted { .. }
+            | What::Unmuted { .. }
+            | What::PartOf { .. }
+            | What::Joined { .. }
+            | What::SetGoing { .. }
             | What::Cost { .. } => {}
         }
         Turn::GoesOn

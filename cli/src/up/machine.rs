@@ -84,7 +84,7 @@ impl Machine {
         let Self { nats, postgres, .. } = self;
         let start_nats = async {
             if let Some(program) = programs.nats {
-                let options = local::nats::Options { program, dir: home.join("nats"), port: None, config: users };
+                let options = local::nats::Options { program, dir: home.join("nats"), port: None, node: None, config: users };
                 *nats = Some(Nats::start(options).await?);
             }
             anyhow::Ok(())

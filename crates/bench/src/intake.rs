@@ -103,7 +103,8 @@ async fn start(dir: &Path) -> Result<Bench> {
     let stage = Stage::write(dir.join("gateway"), &Parts { listen, servers, world: None })?;
     let program = install::nats(&environment, &|line| note(line)).await?;
     let config = stage.nats_users.clone();
-    let nats = Nats::start(local::nats::Options { program, dir: dir.join("nats"), port: Some(nats_port), config }).await?;
+    let nats =
+        Nats::start(local::nats::Options { program, dir: dir.join("nats"), port: Some(nats_port), node: None, config }).await?;
     let programs = install::monitoring(&environment, &|line| note(line)).await?;
     let config = "route: { receiver: none }\nreceivers: [{ name: none }]\n".to_owned();
     let options =

@@ -40,7 +40,7 @@ pub(crate) struct Target {
 }
 
 /// A connection of HTTP/1.1.
-struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     target: Target,
     request: Vec<u8>,
@@ -151,7 +151,7 @@ async fn busy(mut lane: impl Lane, shared: Arc<Shared>) -> Result<Heard> {
 }
 
 impl Connection {
-    async fn open(target: &Target) -> Result<Self> {
+    pub(crate) async fn open(target: &Target) -> Result<Self> {
         let stream = TcpStream::connect(target.address).await.context("connecting to a server under test")?;
         stream.set_nodelay(true)?;
         let (target, request) = (target.clone(), target.template.first());

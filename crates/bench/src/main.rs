@@ -15,8 +15,10 @@ mod process;
 mod report;
 mod serve;
 mod stage;
+mod storm;
 mod tap;
 mod trace;
+mod watch;
 mod world;
 
 use std::net::SocketAddr;
@@ -59,6 +61,10 @@ enum Part {
     Path,
     /// A2A tasks over every binding.
     A2a,
+    /// Alerts while very much is open, and a storm of them.
+    Storm,
+    /// What the metric watch sees, and what it only thinks it sees.
+    Watch,
 }
 
 /// Yardsticks, which run as processes of their own.
@@ -132,6 +138,13 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     }
     if is_wanted(Part::A2a) {
         a2a::run(&sub_folder(folder.path(), "a2a")?, pace).await?;
+    }
+    if is_wanted(Part::Storm) {
+        let size = if arguments.quick { storm::Size::QUICK } else { storm::Size::FULL };
+        storm::run(&sub_folder(folder.path(), "storm")?, size).await?;
+    }
+    if is_wanted(Part::Watch) {
+        watch::run(arguments.quick);
     }
     machine::load_line("after");
     line(&format!("took        {:.0} s", began.elapsed().as_secs_f64()));

@@ -51,6 +51,8 @@ pub(crate) struct Stage {
 
 /// The runbook that comes with Paramedic, but for the time that recovery must hold: 1 s instead of 30.
 const RUNBOOK: &str = include_str!("../../../runbooks/rollback-bad-deploy.yaml");
+/// Far above what providers allow, so that it is never waited for.
+const RATE: &str = "{ per_minute = 600000, burst = 10000 }";
 /// What is replaced in it.
 const SETTLE: (&str, &str) = ("settle_s: 30", "settle_s: 1");
 
@@ -76,6 +78,19 @@ impl Stage {
         fs::write(home.join("tokens.toml"), format!("person = \"{person}\"\nwebhook = \"{webhook}\"\n"))
             .context("writing tokens")?;
         Ok(Self { home, config, webhook, admin, nats_users, listen: parts.listen })
+    }
+
+    /// Adds a Slack to the configuration.
+    pub(crate) fn with_slack(&self, api: &str, slack: &testkit::fakes::slack::SlackOptions) -> Result<()> {
+        let channel = slack.channels.first().map_or("", String::as_str);
+        let text = fs::read_to_string(&self.config).context("reading the configuration")?;
+        let connector = format!(
+            "slack = {{ token = \"{}\", base_url = \"{api}\", rates = {{ post = {RATE}, update = {RATE}, ephemeral = {RATE}, read = {RATE} }} }}\n[communication]\n",
+            slack.token
+        );
+        let tenant = format!("[tenants.local]\nslack = {{ channel = \"{channel}\" }}\n");
+        let text = text.replace("[communication]\n", &connector).replace("[tenants.local]\n", &tenant);
+        fs::write(&self.config, text).context("writing the configuration")
     }
 
     /// Where the gateway will listen.
@@ -162,7 +177,6 @@ remind_s = 600
 
 /// Sections that only a world with providers has. Rates are far above what providers allow, so that none is ever waited for.
 fn of_world(world: &World) -> (String, String, String) {
-    const RATE: &str = "{ per_minute = 600000, burst = 10000 }";
     let World { otlp, slack_api, slack, jira_site, jira, kubeconfig, prometheus } = world;
     let channel = slack.channels.first().map_or("", String::as_str);
     let project = jira.projects.first().map_or("", String::as_str);

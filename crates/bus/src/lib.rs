@@ -16,6 +16,7 @@ mod publish;
 pub mod stream;
 pub mod subject;
 mod trim;
+pub mod waiting;
 
 pub use connection::{Bus, Connect, ConnectError, Health, User};
 pub use consume::{Deliveries, DeliveriesError};

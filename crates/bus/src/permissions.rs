@@ -3,9 +3,9 @@
 //! | user | may publish, besides `fact.>` and `dead.<itself>` | takes from |
 //! |---|---|---|
 //! | gateway | `alerts.>`, `approval.*.*.decided` (only it), `a2a.*.{diagnostics,communication,remediation}.request` | APPROVALS: requested, closed; A2A: its events |
-//! | monitoring | `a2a.*.{diagnostics,communication,remediation}.request` | ALERTS; A2A: its events |
+//! | monitoring | `alerts.*.*` (what its own watch sees), `a2a.*.{diagnostics,communication,remediation}.request` | ALERTS; A2A: its events |
 //! | diagnostics | `a2a.*.{monitoring,gateway}.event` | A2A: its requests |
-//! | communication | `a2a.*.{monitoring,gateway}.event` | A2A: its requests |
+//! | communication | `a2a.*.{monitoring,gateway}.event`, `a2a.*.monitoring.announced` | A2A: its requests; FACTS: incidents that open |
 //! | remediation | `a2a.*.{monitoring,gateway}.event`, `approval.*.*.requested`, `approval.*.*.closed` | A2A: its requests; APPROVALS: decided |
 //! | connectors | | |
 //! | ledger | | FACTS |
@@ -16,7 +16,9 @@
 //! The gateway answers calls to our agents from outside (`schemas/a2a-nats.md`): it hears `a2a.*.<agent>.rpc.>` and questions of
 //! discovery, may answer whoever asked, says that the agents live, and writes their cards. Users who call are rendered beside the roles.
 //!
-//! Monitoring may also purge ALERTS, to trim what it has handled: as its only reader it could drop them all the same.
+//! Communication may look at ALERTS without taking anything, and keeps a notebook of what it announced from there (see `waiting`).
+//! Monitoring may also purge ALERTS, to trim what it has handled, and write there what it notices itself: as its only reader it could drop
+//! or make up alerts all the same.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -117,8 +119,20 @@ const fn own_words(role: Role) -> &'static [&'static str] {
             "a2a.*.communication.request",
             "a2a.*.remediation.request",
         ],
-        Role::Monitoring => &["a2a.*.diagnostics.request", "a2a.*.communication.request", "a2a.*.remediation.request"],
-        Role::Diagnostics | Role::Communication => &["a2a.*.monitoring.event", "a2a.*.gateway.event"],
+        // Its watch's alerts go the way of all others, and it is their only reader anyway.
+        Role::Monitoring => {
+            &["alerts.*.*", "a2a.*.diagnostics.request", "a2a.*.communication.request", "a2a.*.remediation.request"]
+        }
+        Role::Diagnostics => &["a2a.*.monitoring.event", "a2a.*.gateway.event"],
+        Role::Communication => &[
+            "a2a.*.monitoring.event",
+            "a2a.*.gateway.event",
+            "a2a.*.monitoring.announced",
+            "$JS.API.DIRECT.GET.ALERTS",
+            "$JS.API.STREAM.INFO.KV_FALLBACK",
+            "$JS.API.DIRECT.GET.KV_FALLBACK.$KV.FALLBACK.*",
+            "$KV.FALLBACK.*",
+        ],
         Role::Remediation => &["a2a.*.monitoring.event", "a2a.*.gateway.event", "approval.*.*.requested", "approval.*.*.closed"],
         Role::Connectors | Role::Ledger => &[],
     }
@@ -173,12 +187,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_gateway_may_decide_and_let_alerts_in() {
+    fn only_the_gateway_may_decide_and_only_it_and_the_watch_let_alerts_in() {
         for role in Role::ALL {
             let allowed = publish_allowed(role);
-            for word in ["approval.*.*.decided", "alerts.>"] {
-                assert_eq!(allowed.iter().any(|subject| subject == word), role == Role::Gateway, "{role} {word}");
-            }
+            let may = |word: &str| allowed.iter().any(|subject| subject == word);
+            assert_eq!(may("approval.*.*.decided"), role == Role::Gateway, "{role}");
+            assert_eq!(may("alerts.>"), role == Role::Gateway, "{role}");
+            assert_eq!(may("alerts.*.*"), role == Role::Monitoring, "{role}");
             // A whole-tree right would let in what the table does not name.
             let trees = allowed.iter().filter(|subject| subject.ends_with('>') && !subject.starts_with("$JS.ACK."));
             assert!(trees.into_iter().all(|tree| tree == "fact.>" || (tree == "alerts.>" && role == Role::Gateway)), "{role}");

@@ -3,7 +3,7 @@
 //! | stream | subjects | keeps | read by |
 //! |---|---|---|---|
 //! | ALERTS | `alerts.>` | until handled | monitoring |
-//! | A2A | `a2a.*.*.request`, `a2a.*.*.event` | for a week | monitoring, gateway (events); diagnostics, communication, remediation (requests) |
+//! | A2A | `a2a.*.*.request`, `a2a.*.*.event`, `a2a.*.monitoring.announced` | for a week | monitoring, gateway (events); diagnostics, communication, remediation (requests) |
 //! | APPROVALS | `approval.>` | for 30 days | gateway (requested, closed); remediation (decided) |
 //! | FACTS | `fact.>` | for 30 days | ledger |
 //! | DEAD | `dead.>` | until replayed or dropped | people |
@@ -99,6 +99,12 @@ pub struct EnsureError {
     reason: String,
 }
 
+impl EnsureError {
+    pub(crate) const fn new(what: String, reason: String) -> Self {
+        Self { what, reason }
+    }
+}
+
 /// A role's durable consumer on a stream. It is called like the role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Consumer {
@@ -111,9 +117,9 @@ pub struct Consumer {
 }
 
 /// Every consumer there is.
-pub const CONSUMERS: [Consumer; 9] = [
+pub const CONSUMERS: [Consumer; 10] = [
     Consumer { stream: Stream::Alerts, role: Role::Monitoring, filters: &["alerts.>"] },
-    Consumer { stream: Stream::A2a, role: Role::Monitoring, filters: &["a2a.*.monitoring.event"] },
+    Consumer { stream: Stream::A2a, role: Role::Monitoring, filters: &["a2a.*.monitoring.event", "a2a.*.monitoring.announced"] },
     Consumer { stream: Stream::A2a, role: Role::Gateway, filters: &["a2a.*.gateway.event"] },
     Consumer { stream: Stream::A2a, role: Role::Diagnostics, filters: &["a2a.*.diagnostics.request"] },
     Consumer { stream: Stream::A2a, role: Role::Communication, filters: &["a2a.*.communication.request"] },
@@ -121,6 +127,7 @@ pub const CONSUMERS: [Consumer; 9] = [
     Consumer { stream: Stream::Approvals, role: Role::Gateway, filters: &["approval.*.*.requested", "approval.*.*.closed"] },
     Consumer { stream: Stream::Approvals, role: Role::Remediation, filters: &["approval.*.*.decided"] },
     Consumer { stream: Stream::Facts, role: Role::Ledger, filters: &["fact.>"] },
+    Consumer { stream: Stream::Facts, role: Role::Communication, filters: &["fact.*.*.opened"] },
 ];
 
 impl Consumer {
@@ -170,7 +177,7 @@ impl Stream {
     pub const fn subjects(self) -> &'static [&'static str] {
         match self {
             Self::Alerts => &["alerts.>"],
-            Self::A2a => &["a2a.*.*.request", "a2a.*.*.event"],
+            Self::A2a => &["a2a.*.*.request", "a2a.*.*.event", "a2a.*.monitoring.announced"],
             Self::Approvals => &["approval.>"],
             Self::Facts => &["fact.>"],
             Self::Dead => &["dead.>"],
@@ -246,6 +253,7 @@ pub async fn ensure(admin: &Bus, settings: &Settings) -> Result<(), EnsureError>
             .await
             .map_err(|error| EnsureError { what: format!("stream {}", stream.name()), reason: error.to_string() })?;
     }
+    crate::waiting::ensure_notebook(&context, settings.replicas).await?;
     for consumer in CONSUMERS {
         context
             .create_consumer_on_stream(consumer.config(), consumer.stream.name())

@@ -20,6 +20,16 @@ pub enum Subject {
         /// From [`shard_of`].
         shard: u8,
     },
+    /// `alerts.<tenant>.silences`: what people want to hear nothing of.
+    Silences {
+        /// Whose.
+        tenant: TenantId,
+    },
+    /// `alerts.<tenant>.related`: what incidents have to do with each other, by monitoring for itself.
+    Related {
+        /// Whose.
+        tenant: TenantId,
+    },
     /// `a2a.<tenant>.<agent>.request`: operations asked of an agent.
     Request {
         /// Whose.
@@ -33,6 +43,11 @@ pub enum Subject {
         tenant: TenantId,
         /// Who asked.
         caller: Role,
+    },
+    /// `a2a.<tenant>.monitoring.announced`: what communication announced while nobody could handle it.
+    Announced {
+        /// Whose.
+        tenant: TenantId,
     },
     /// `approval.<tenant>.<id>.requested`: a plan waits for people.
     ApprovalRequested {
@@ -91,8 +106,11 @@ impl Subject {
     pub const fn tenant(&self) -> &TenantId {
         match self {
             Self::Alerts { tenant, .. }
+            | Self::Silences { tenant }
+            | Self::Related { tenant }
             | Self::Request { tenant, .. }
             | Self::Event { tenant, .. }
+            | Self::Announced { tenant }
             | Self::ApprovalRequested { tenant, .. }
             | Self::ApprovalClosed { tenant, .. }
             | Self::ApprovalDecided { tenant, .. }
@@ -104,9 +122,12 @@ impl Subject {
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Related { tenant } => write!(f, "alerts.{tenant}.related"),
+            Self::Silences { tenant } => write!(f, "alerts.{tenant}.silences"),
             Self::Alerts { tenant, shard } => write!(f, "alerts.{tenant}.{shard}"),
             Self::Request { tenant, agent } => write!(f, "a2a.{tenant}.{agent}.request"),
             Self::Event { tenant, caller } => write!(f, "a2a.{tenant}.{caller}.event"),
+            Self::Announced { tenant } => write!(f, "a2a.{tenant}.monitoring.announced"),
             Self::ApprovalRequested { tenant, approval } => write!(f, "approval.{tenant}.{approval}.requested"),
             Self::ApprovalClosed { tenant, approval } => write!(f, "approval.{tenant}.{approval}.closed"),
             Self::ApprovalDecided { tenant, approval } => write!(f, "approval.{tenant}.{approval}.decided"),
@@ -126,6 +147,8 @@ impl FromStr for Subject {
 fn parse(text: &str) -> Result<Subject, String> {
     let tokens: Vec<&str> = text.split('.').collect();
     match *tokens.as_slice() {
+        ["alerts", tenant, "related"] => Ok(Subject::Related { tenant: id(tenant)? }),
+        ["alerts", tenant, "silences"] => Ok(Subject::Silences { tenant: id(tenant)? }),
         ["alerts", tenant, shard] => {
             let shard = shard.parse().ok().filter(|shard| *shard < SHARDS);
             let shard = shard.ok_or_else(|| format!("the shard must be 0 to {}", SHARDS - 1))?;
@@ -133,6 +156,7 @@ fn parse(text: &str) -> Result<Subject, String> {
         }
         ["a2a", tenant, agent, "request"] => Ok(Subject::Request { tenant: id(tenant)?, agent: agent.parse()? }),
         ["a2a", tenant, caller, "event"] => Ok(Subject::Event { tenant: id(tenant)?, caller: caller.parse()? }),
+        ["a2a", tenant, "monitoring", "announced"] => Ok(Subject::Announced { tenant: id(tenant)? }),
         ["approval", tenant, approval, "requested"] => {
             Ok(Subject::ApprovalRequested { tenant: id(tenant)?, approval: id(approval)? })
         }
@@ -167,6 +191,7 @@ mod tests {
             "alerts.acme.15",
             "a2a.acme.diagnostics.request",
             "a2a.acme.monitoring.event",
+            "a2a.acme.monitoring.announced",
             "approval.acme.apr_1.requested",
             "approval.acme.apr_1.closed",
             "approval.acme.apr_1.decided",

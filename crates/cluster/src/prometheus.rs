@@ -191,6 +191,25 @@ impl Prometheus {
         self.returns(query, labels, Some(at)).await
     }
 
+    /// Whether an expression can be parsed and gives a number for each series, whatever that number is: what a watch measures.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_measure(query: &str) -> Result<(), String> {
+        expression::check_measure(query)
+    }
+
+    /// Reads a recorded answer of `/api/v1/query_range`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read_range(answer: &[u8]) -> Result<Vec<Series>, String> {
+        match wire::error(answer) {
+            Some(error) => Err(format!("it is an error of prometheus: {error}")),
+            None => wire::series(answer),
+        }
+    }
+
     /// Whether the expression says which series an alert is about, so that its silence can be told from missing data. Where it does not,
     /// [`Prometheus::holds`] can never say "no longer".
     pub fn tells_silence(query: &str, labels: &Labels) -> bool {

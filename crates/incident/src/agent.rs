@@ -8,9 +8,12 @@ use serde::de::DeserializeOwned;
 use crate::alert::Notification;
 use crate::approval::{Answer, ApprovalClosed, ApprovalRequest, Channel, Refusal, SignedVote};
 use crate::fact::{Fact, What};
-use crate::id::{ApprovalId, IncidentId, PersonId, TenantId};
+use crate::fallback::Announced;
+use crate::id::{ApprovalId, HeartbeatName, IncidentId, PersonId, TenantId};
 use crate::plan::Digest;
 use crate::record::Record;
+use crate::related::Related;
+use crate::silence::{SilenceOrder, Silences};
 use crate::task::{Role, TaskCancel, TaskEvent, TaskRequest};
 
 /// What a message says.
@@ -24,6 +27,8 @@ pub enum Content {
     Cancel(TaskCancel),
     /// An agent tells how a task stands.
     Event(TaskEvent),
+    /// Communication announced alerts while nobody could handle them.
+    Announced(Announced),
     /// A plan waits for people.
     ApprovalRequested(Box<ApprovalRequest>),
     /// A plan no longer waits.
@@ -34,6 +39,29 @@ pub enum Content {
     Answered(PersonsAnswer),
     /// Something happened.
     Fact(Box<Fact>),
+    /// A person makes or ends silences, right now, at the gateway.
+    Silence {
+        /// Whose.
+        tenant: TenantId,
+        /// What is wanted.
+        order: SilenceOrder,
+    },
+    /// What monitoring tells itself of incidents that have to do with each other.
+    Related(Related),
+    /// How the silences of a tenant are now.
+    Silences {
+        /// Whose.
+        tenant: TenantId,
+        /// All of them.
+        silences: Silences,
+    },
+    /// This process listens for a heartbeat from now on. It comes from within, at every start.
+    Listen {
+        /// Whose.
+        tenant: TenantId,
+        /// Which.
+        name: HeartbeatName,
+    },
 }
 
 /// A person's answer as it reaches the gateway, identity verified.
@@ -137,6 +165,17 @@ pub enum Outgoing {
     ApprovalClosed(ApprovalClosed),
     /// Vouch for an answer.
     Voted(SignedVote),
+    /// Tell how incidents have to do with each other.
+    Related(Related),
+    /// Tell how a tenant's silences are now.
+    Silences {
+        /// Whose.
+        tenant: TenantId,
+        /// All of them.
+        silences: Silences,
+    },
+    /// Report an alert of our own, as Alertmanager reports others.
+    Alerts(Box<Notification>),
 }
 
 /// Something to be done outside. The name is unique within its entity, and so is the effect: it is done once.
@@ -157,6 +196,13 @@ pub struct Timer {
     pub at: Option<DateTime<Utc>>,
 }
 
+/// The timer that the auditor sets for an entity that is open and waits for nothing: no timer, nothing owed. The agent then does again what
+/// follows from the state as it is; whatever was done already is found by its name (P6).
+pub const AUDIT: &str = "audit";
+
+/// The timer by which every open entity of a tenant is made to look again at what all of them have in common: see [`Decision::rouses`].
+pub const LOOK: &str = "look";
+
 /// What `decide` came to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision<S, E> {
@@ -170,6 +216,8 @@ pub struct Decision<S, E> {
     pub timers: Vec<Timer>,
     /// What is added to the audit chain; the ledger's alone.
     pub records: Vec<Record>,
+    /// Whether every open entity of the tenant gets the timer [`LOOK`]: what they have in common has changed.
+    pub rouses: bool,
     /// What is to be remembered: incident and fact.
     pub facts: Vec<(IncidentId, What)>,
     /// Why, for people who read the log.
@@ -188,6 +236,7 @@ impl<S, E> Decision<S, E> {
             timers: vec![],
             facts: vec![],
             records: vec![],
+            rouses: false,
             why: why.into(),
             refused: None,
         }
@@ -217,6 +266,28 @@ pub trait Agent: Send + Sync + 'static {
     /// If it is about none of this agent's.
     fn locate(&self, content: &Content) -> Result<Locator, Misdirected>;
 
+    /// The incident that an entity is about, if it waits for anything: the record says there when the auditor had to set it going again.
+    fn incident(&self, _state: &Self::State) -> Option<IncidentId> {
+        None
+    }
+
+    /// Id of the one entity of each tenant that all decisions about its others may read; none: they need no other.
+    fn beside(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The same as [`Agent::decide`], for an agent that names an entity in [`Agent::beside`]: here it is, if there is one, as it was at most
+    /// [`crate::handling::BESIDE_MS_MAX`] ago. Nothing guards it, so a decision that rests on it must be made again some time later.
+    fn decide_beside(
+        &self,
+        entity: Option<Entity<Self::State>>,
+        _beside: Option<&Self::State>,
+        event: Event<Self::Outcome>,
+        now: DateTime<Utc>,
+    ) -> Decision<Self::State, Self::Effect> {
+        self.decide(entity, event, now)
+    }
+
     /// What follows from `event` for `entity` (none: it does not exist yet), at `now`.
     fn decide(
         &self,
@@ -234,11 +305,16 @@ impl Content {
             Self::Request(_) => "task request",
             Self::Cancel(_) => "task cancellation",
             Self::Event(_) => "task event",
+            Self::Announced(_) => "note of an announcement",
             Self::ApprovalRequested(_) => "approval request",
             Self::ApprovalClosed(_) => "approval closed",
             Self::Voted(_) => "signed vote",
             Self::Answered(_) => "person's answer",
             Self::Fact(_) => "fact",
+            Self::Silence { .. } => "order for silences",
+            Self::Silences { .. } => "silences",
+            Self::Related(_) => "relation of incidents",
+            Self::Listen { .. } => "listening for a heartbeat",
         }
     }
 

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::heartbeat::Beat;
 use crate::id::{TenantId, fingerprint};
 use crate::workload::Workload;
 
@@ -146,12 +147,23 @@ pub struct Notification {
     pub alerts: Vec<Alert>,
     /// How many more Alertmanager left out (`max_alerts`).
     pub truncated_alerts: u64,
+    /// Set if it is no trouble but a heartbeat that was heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<Beat>,
+    /// When the gateway had it; no part of what makes two calls the same.
+    #[serde(default)]
+    pub received_at: Option<DateTime<Utc>>,
 }
 
 impl Notification {
     /// The inbox key. Alertmanager sends no delivery id, retries, and its twins send the same thing twice: what makes two calls the
     /// same is the group and each alert's episode and state.
+    ///
+    /// A heartbeat is the same alert each time, so what counts is when it was heard.
     pub fn message_id(&self) -> String {
+        if let Some(Beat { name, heard_at }) = &self.heartbeat {
+            return format!("beat-{name}-{}", heard_at.timestamp_millis());
+        }
         let mut parts =
             vec![self.tenant.to_string(), self.group_key.clone(), self.key.0.clone(), self.truncated_alerts.to_string()];
         let mut alerts: Vec<String> = self
@@ -181,7 +193,10 @@ impl Notification {
         }
         keyed
             .into_iter()
-            .map(|(key, alerts)| Self { tenant: tenant.clone(), group_key: group_key.to_owned(), key, alerts, truncated_alerts })
+            .map(|(key, alerts)| {
+                let (tenant, group_key) = (tenant.clone(), group_key.to_owned());
+                Self { tenant, group_key, key, alerts, truncated_alerts, heartbeat: None, received_at: None }
+            })
             .collect()
     }
 }

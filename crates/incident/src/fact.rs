@@ -4,10 +4,11 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::alert::Severity;
+use crate::alert::{Labels, Severity};
 use crate::evidence::{Diagnosis, Verdict};
-use crate::id::{ApprovalId, IncidentId, PersonId, TenantId};
+use crate::id::{ApprovalId, IncidentId, PersonId, SilenceId, TenantId};
 use crate::plan::{Digest, Plan};
+use crate::silence::Silence;
 use crate::task::{Phase, Role};
 
 /// One thing that happened.
@@ -63,6 +64,9 @@ pub enum What {
         fingerprint: String,
         /// Whether it fires now.
         firing: bool,
+        /// What it is about; told when it begins to fire.
+        #[serde(default, skip_serializing_if = "Labels::is_empty")]
+        labels: Labels,
     },
     /// The incident moved on.
     PhaseChanged {
@@ -153,6 +157,49 @@ pub enum What {
         /// What and why.
         reason: String,
     },
+    /// A silence was made, or made anew.
+    SilenceMade {
+        /// The silence, whole.
+        silence: Box<Silence>,
+    },
+    /// A silence was ended before its time.
+    SilenceExpired {
+        /// Which.
+        silence: SilenceId,
+        /// By whom.
+        by: PersonId,
+    },
+    /// All alerts of the incident are muted: nobody is told of it.
+    Muted {
+        /// Until then, if nothing changes.
+        until: DateTime<Utc>,
+        /// By what and why.
+        why: String,
+    },
+    /// The incident is muted no more.
+    Unmuted {
+        /// Why.
+        why: String,
+    },
+    /// The incident is part of another: what it depends on fails.
+    PartOf {
+        /// Of which.
+        origin: IncidentId,
+        /// The service that fails there.
+        service: String,
+    },
+    /// Another incident is part of this one.
+    Joined {
+        /// Which.
+        incident: IncidentId,
+        /// The service that fails there.
+        service: String,
+    },
+    /// An agent had come to wait for nothing, which the auditor noticed; it was made to decide afresh.
+    SetGoing {
+        /// What it came to.
+        what: String,
+    },
     /// What something cost.
     Cost {
         /// Provider and operation, such as `slack.post_message`.
@@ -188,6 +235,13 @@ impl What {
             Self::RemedyEnded { .. } => "remedy_ended",
             Self::Told { .. } => "told",
             Self::Gap { .. } => "gap",
+            Self::SilenceMade { .. } => "silence_made",
+            Self::SilenceExpired { .. } => "silence_expired",
+            Self::Muted { .. } => "muted",
+            Self::Unmuted { .. } => "unmuted",
+            Self::PartOf { .. } => "part_of",
+            Self::Joined { .. } => "joined",
+            Self::SetGoing { .. } => "set_going",
             Self::Cost { .. } => "cost",
             Self::Closed { .. } => "closed",
         }
@@ -218,6 +272,16 @@ impl What {
             Self::RemedyEnded { summary } => format!("remedy ended: {summary}"),
             Self::Told { place, summary } => format!("told ({place}): {summary}"),
             Self::Gap { reason } => format!("gap: {reason}"),
+            Self::SilenceMade { silence } => {
+                let matchers: Vec<String> = silence.matchers.iter().map(ToString::to_string).collect();
+                format!("{} silenced {} until {}: {}", silence.owner, matchers.join(", "), silence.ends_at, silence.reason)
+            }
+            Self::SilenceExpired { silence, by } => format!("{by} ended {silence}"),
+            Self::Muted { until, why } => format!("silenced until {until} ({why}): it is kept, and nobody is told"),
+            Self::Unmuted { why } => format!("silenced no more: {why}"),
+            Self::PartOf { origin, service } => format!("part of {origin}: it depends on {service}, which fails there"),
+            Self::Joined { incident, service } => format!("{service} fails because of this ({incident})"),
+            Self::SetGoing { what } => format!("was stuck and is set going again by the auditor: {what}"),
             Self::Cost { item, calls } => format!("cost: {item} × {calls}"),
             Self::Closed { outcome } => format!("closed: {outcome}"),
         }

@@ -8,17 +8,21 @@
 //! A shell performs the steps on JetStream and Postgres; the simulation performs them in memory. Neither can get the order wrong,
 //! because each step is what the one before returns.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
-use crate::agent::{Agent, Decision, Effect, Entity, Event, Failure, Locator, Message, Outgoing, Timer};
+use crate::agent::{AUDIT, Agent, Decision, Effect, Entity, Event, Failure, Locator, Message, Outgoing, Timer};
 use crate::approval::Refusal;
-use crate::fact::Fact;
+use crate::fact::{Fact, What};
 use crate::id::TenantId;
 use crate::record::Record;
 use crate::task::Role;
 
 /// How often a lost race is run again at once before the input is handed back to the bus.
 const RACES_MAX: u32 = 8;
+/// How old the entity that is read beside others may be, in milliseconds: so it is asked for ten times a second at most, whatever goes on.
+pub const BESIDE_MS_MAX: u64 = 100;
 
 /// Something that wants to be handled.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +63,8 @@ pub struct Loaded<S> {
     pub stored: Option<Stored<S>>,
     /// For each input in order: whether the inbox (or the timer, or the outbox) says that it was handled before.
     pub handled: Vec<bool>,
+    /// The entity that the agent reads beside this one, if it does and there is one.
+    pub beside: Option<Arc<S>>,
 }
 
 /// What is written in one transaction, or not at all.
@@ -82,6 +88,8 @@ pub struct Commit<S, E, O> {
     pub facts: Vec<Fact>,
     /// Records to append to the audit chain.
     pub records: Vec<Record>,
+    /// Whether every open entity of the tenant gets the timer [`LOOK`](crate::agent::LOOK).
+    pub rouses: bool,
 }
 
 /// What agent `A` commits.
@@ -154,6 +162,7 @@ impl<A: Agent> Load<A> {
     /// The entity was loaded: decide.
     pub fn loaded(self, agent: &A, loaded: Loaded<A::State>, now: DateTime<Utc>) -> Step<A> {
         let mut fold = Fold::<A>::new(&self, loaded.stored, now);
+        fold.beside = loaded.beside;
         let mut reached = 0;
         for (input, handled) in self.inputs.iter().zip(loaded.handled) {
             if fold.ended_early(&self.locator) {
@@ -194,6 +203,7 @@ struct Fold<A: Agent> {
     tenant: TenantId,
     now: DateTime<Utc>,
     current: Option<Entity<A::State>>,
+    beside: Option<Arc<A::State>>,
     changed: bool,
     answers: Vec<Answer>,
     commit: CommitOf<A>,
@@ -216,8 +226,10 @@ impl<A: Agent> Fold<A> {
             timers: vec![],
             facts: vec![],
             records: vec![],
+            rouses: false,
         };
-        Self { tenant: load.tenant.clone(), now, current: stored.map(|s| s.entity), changed: false, answers: vec![], commit }
+        let current = stored.map(|s| s.entity);
+        Self { tenant: load.tenant.clone(), now, current, beside: None, changed: false, answers: vec![], commit }
     }
 
     /// Whether the open entity that the inputs are about was closed on the way, so that the rest belongs to another one.
@@ -241,7 +253,10 @@ impl<A: Agent> Fold<A> {
             Input::Timer { name, .. } => Event::Timer(name.clone()),
             Input::Outcome { effect, result, .. } => Event::Outcome { effect: effect.clone(), result: result.clone() },
         };
-        let decision = agent.decide(self.current.clone(), event, self.now);
+        let stuck = matches!(&input, Input::Timer { name, .. } if name == AUDIT).then_some(self.current.as_ref()).flatten();
+        let stuck = stuck.and_then(|entity| agent.incident(&entity.state));
+        let mut decision = agent.decide_beside(self.current.clone(), self.beside.as_deref(), event, self.now);
+        decision.facts.extend(stuck.map(|incident| (incident, What::SetGoing { what: decision.why.clone() })));
         self.answers.push(Answer::Done { why: decision.why.clone(), refused: decision.refused });
         self.add(agent.role(), &self.cause(&input), decision);
         self.commit.handled.push(input);
@@ -269,6 +284,7 @@ impl<A: Agent> Fold<A> {
         self.commit.outgoing.extend(decision.outgoing);
         self.commit.effects.extend(decision.effects);
         self.commit.records.extend(decision.records);
+        self.commit.rouses |= decision.rouses;
         for timer in decision.timers {
             self.commit.timers.retain(|earlier| earlier.name != timer.name);
             self.commit.timers.push(timer);

@@ -87,6 +87,14 @@ id!(
     /// A person as the people file names them: the verified identity behind a Slack user or a token.
     PersonId, "person"
 );
+id!(
+    /// A silence of alerts.
+    SilenceId, "silence id"
+);
+id!(
+    /// A heartbeat as the configuration names it: what sends it, such as `alertmanager`.
+    HeartbeatName, "heartbeat name"
+);
 
 /// The parts of a derived id, hashed: equal parts always give an equal id, on every replica and after every crash.
 pub fn fingerprint(parts: &[&str]) -> String {
@@ -113,6 +121,7 @@ macro_rules! derived {
 derived!(IncidentId, "inc");
 derived!(TaskId, "task");
 derived!(ApprovalId, "apr");
+derived!(SilenceId, "sil");
 
 #[cfg(test)]
 mod tests {

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{Alert, AlertStatus, Labels};
+use crate::alert::{Alert, AlertStatus};
 use crate::evidence::{Hypothesis, HypothesisKind};
+use crate::matcher::{Matcher, all_satisfied};
 use crate::plan::Verification;
 
 /// One runbook, as its YAML file says.
@@ -58,33 +59,9 @@ pub struct Verify {
     pub deadline_s: u32,
 }
 
-/// One Alertmanager matcher with equality; regular expressions are anchored as Alertmanager's are.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
-pub struct Matcher {
-    label: String,
-    operator: Operator,
-    value: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
-enum Operator {
-    Is,
-    IsNot,
-    Fits,
-    FitsNot,
-}
-
-impl Operator {
-    const ALL: [(Self, &'static str); 4] = [(Self::Fits, "=~"), (Self::FitsNot, "!~"), (Self::IsNot, "!="), (Self::Is, "=")];
-}
-
 /// A runbook that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RunbookError {
-    /// A matcher that is none.
-    #[error("matcher {0:?} must look like label=\"value\", with one of the operators = != =~ !~")]
-    Matcher(String),
     /// A field that breaks a rule.
     #[error("runbook {name}: {field} {rule}")]
     Field {
@@ -98,48 +75,6 @@ pub enum RunbookError {
     /// Two runbooks of one name.
     #[error("two runbooks are named {0}")]
     Twice(String),
-}
-
-impl TryFrom<String> for Matcher {
-    type Error = RunbookError;
-    fn try_from(text: String) -> Result<Self, RunbookError> {
-        let bad = || RunbookError::Matcher(text.clone());
-        let at = text.find(['=', '!']).ok_or_else(bad)?;
-        let (label, rest) = text.split_at(at);
-        let (operator, sign) = Operator::ALL.into_iter().find(|(_, sign)| rest.starts_with(sign)).ok_or_else(bad)?;
-        let value = rest.get(sign.len()..).unwrap_or_default().trim();
-        let value = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value).to_owned();
-        if matches!(operator, Operator::Fits | Operator::FitsNot) {
-            anchored(&value).map_err(|_| bad())?;
-        }
-        let label = label.trim().to_owned();
-        if label.is_empty() { Err(bad()) } else { Ok(Self { label, operator, value }) }
-    }
-}
-
-impl From<Matcher> for String {
-    fn from(matcher: Matcher) -> Self {
-        let sign = Operator::ALL.into_iter().find(|(operator, _)| *operator == matcher.operator).map_or("=", |(_, sign)| sign);
-        format!("{}{sign}\"{}\"", matcher.label, matcher.value)
-    }
-}
-
-fn anchored(pattern: &str) -> Result<regex::Regex, regex::Error> {
-    regex::Regex::new(&format!("^(?:{pattern})$"))
-}
-
-impl Matcher {
-    /// Whether a label set satisfies it; an absent label counts as empty, as in Alertmanager.
-    pub fn is_satisfied(&self, labels: &Labels) -> bool {
-        let value = labels.get(&self.label).map_or("", String::as_str);
-        let fits = || anchored(&self.value).is_ok_and(|regex| regex.is_match(value));
-        match self.operator {
-            Operator::Is => value == self.value,
-            Operator::IsNot => value != self.value,
-            Operator::Fits => fits(),
-            Operator::FitsNot => !fits(),
-        }
-    }
 }
 
 impl Runbook {
@@ -164,7 +99,7 @@ impl Runbook {
 
     /// Whether it answers this hypothesis about these alerts.
     pub fn applies(&self, hypothesis: &Hypothesis, alerts: &[Alert]) -> bool {
-        let satisfied = |alert: &Alert| self.when.alerts.iter().all(|matcher| matcher.is_satisfied(&alert.labels));
+        let satisfied = |alert: &Alert| all_satisfied(&self.when.alerts, &alert.labels);
         hypothesis.kind == self.when.hypothesis
             && hypothesis.confidence_percent >= self.when.confidence_percent_min
             && (self.when.alerts.is_empty() || alerts.iter().any(satisfied))

@@ -195,6 +195,10 @@ pub enum Phase {
     NeedsPeople,
     /// Its alerts come and go: it is held until they stop.
     Flapping,
+    /// All of its alerts are silenced: it is kept, and nobody is told.
+    Silenced,
+    /// What it depends on fails: it is worked on there.
+    PartOfAnother,
     /// Over.
     Resolved,
 }
@@ -209,6 +213,8 @@ impl Phase {
             Self::Repairing => "repairing",
             Self::NeedsPeople => "needs people",
             Self::Flapping => "flapping",
+            Self::Silenced => "silenced",
+            Self::PartOfAnother => "part of another",
             Self::Resolved => "resolved",
         }
     }

@@ -10,6 +10,7 @@ use incident::task::Role;
 use store::{OutboxRow, Owed, Store};
 use tokio::sync::mpsc;
 
+use crate::beside::Beside;
 use crate::lanes::Work;
 use crate::lifecycle::Lifecycle;
 use crate::recent::Recent;
@@ -24,8 +25,11 @@ pub(crate) struct Core<A: Agent> {
     pub(crate) bus: Bus,
     pub(crate) life: Lifecycle,
     pub(crate) recent: Recent<A::State>,
+    pub(crate) beside: Beside<A::State>,
     /// How long outbox rows and timers stay with this process before another may take them.
     pub(crate) lease: Duration,
+    /// Between two audits.
+    pub(crate) audit_every: Duration,
     pub(crate) lanes: Vec<mpsc::Sender<Work<A>>>,
     /// Messages that somebody waits for.
     pub(crate) messages: mpsc::Sender<Vec<OutboxRow>>,

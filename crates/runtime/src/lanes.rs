@@ -179,9 +179,10 @@ async fn walk<A: Agent>(core: &Core<A>, group: &mut Group<A>, trace: Option<Stri
 
 /// What is known of the entity: from a moment ago, when everything is taken for new, or else from the store.
 async fn look<A: Agent>(core: &Core<A>, load: &Load<A>) -> Result<Loaded<A::State>, StoreError> {
+    let beside = core.beside.read(&core.agent, &core.store, &load.tenant).await?;
     match core.recent.take(&load.tenant, &load.locator) {
-        Some(stored) => Ok(Loaded { stored: Some(stored), handled: vec![false; load.inputs.len()] }),
-        None => core.store.load(&load.tenant, &load.locator, &load.inputs).await,
+        Some(stored) => Ok(Loaded { stored: Some(stored), handled: vec![false; load.inputs.len()], beside }),
+        None => Ok(Loaded { beside, ..core.store.load(&load.tenant, &load.locator, &load.inputs).await? }),
     }
 }
 
@@ -208,6 +209,7 @@ async fn carry_out<A: Agent>(
         effects: commit.effects,
         timers: commit.timers,
         records: commit.records,
+        rouses: commit.rouses,
         trace,
         now: clock::now(),
         lease: core.lease,

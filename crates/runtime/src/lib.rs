@@ -2,6 +2,8 @@
 //!
 //! It carries out what `incident::handling` says and what agents decide; it decides nothing itself.
 
+mod audit;
+mod beside;
 pub mod clock;
 pub mod config;
 mod core;

@@ -56,6 +56,11 @@ pub static SWEPT: LazyLock<IntCounterVec> = LazyLock::new(|| {
     )
 });
 
+/// Entities that were open and waited for nothing. There should be none: the auditor has set each going again.
+pub static SET_GOING: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter("paramedic_audit_set_going_total", "Entities that waited for nothing, set going again by the auditor.", &["role"])
+});
+
 fn gauge(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
     #[expect(clippy::expect_used, reason = "the names in this file are valid metric names: a test makes each of them")]
     let made = IntGaugeVec::new(Opts::new(name, help), labels).expect("a valid name");
@@ -93,12 +98,20 @@ mod tests {
         EFFECT_SECONDS.with_label_values(&["gateway", "apply"]).observe(0.1);
         PUBLISHED.with_label_values(&["gateway", "done"]).inc();
         SWEPT.with_label_values(&["gateway"]).inc();
+        SET_GOING.with_label_values(&["gateway"]).inc();
         BACKLOG.with_label_values(&["gateway", "outbox"]).set(1);
         READY.with_label_values(&["gateway", "nats"]).set(1);
         let text = text();
-        for name in
-            ["handled_total", "handle_seconds", "commit_races_total", "effects_total", "effect_seconds", "ready", "backlog_rows"]
-        {
+        for name in [
+            "handled_total",
+            "handle_seconds",
+            "commit_races_total",
+            "effects_total",
+            "effect_seconds",
+            "ready",
+            "backlog_rows",
+            "audit_set_going_total",
+        ] {
             assert!(text.contains(&format!("paramedic_{name}")), "{name} in {text}");
         }
     }

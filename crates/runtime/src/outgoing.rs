@@ -1,7 +1,7 @@
 //! From what an agent says to what the outbox keeps: subject, headers, body, and the id that makes sending it twice harmless.
 
 use a2a::nats::Method;
-use bus::subject::Subject;
+use bus::subject::{Subject, shard_of};
 use bus::{Bus, PublishError};
 use incident::agent::Outgoing;
 use incident::approval::ApprovalRequest;
@@ -65,6 +65,19 @@ pub(crate) fn message(message: &Outgoing, trace: Option<&str>) -> Result<Publica
             let vote = &signed.vote;
             let subject = Subject::ApprovalDecided { tenant: vote.tenant.clone(), approval: vote.approval.clone() };
             Ok(publication(format!("decided/{}/{}", vote.approval, vote.person), &subject, vec![], json("vote", signed)?))
+        }
+        Outgoing::Related(related) => {
+            let subject = Subject::Related { tenant: related.tenant.clone() };
+            Ok(publication(format!("related/{}", related.message_id), &subject, vec![], json("relation", related)?))
+        }
+        Outgoing::Silences { tenant, silences } => {
+            let subject = Subject::Silences { tenant: tenant.clone() };
+            Ok(publication(format!("silences/{}", silences.number), &subject, vec![], json("silences", silences)?))
+        }
+        Outgoing::Alerts(notification) => {
+            let shard = shard_of(&notification.key.0);
+            let subject = Subject::Alerts { tenant: notification.tenant.clone(), shard };
+            Ok(publication(notification.message_id(), &subject, vec![], json("notification", notification)?))
         }
     }
 }

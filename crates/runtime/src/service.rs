@@ -13,12 +13,13 @@ use store::Store;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use crate::beside::Beside;
 use crate::core::Core;
 use crate::lanes::{self, LANE_INPUTS_MAX, LANES, Reply, Work};
 use crate::lifecycle::Lifecycle;
 use crate::perform::Perform;
 use crate::recent::Recent;
-use crate::{relay, sweep, telemetry, wire};
+use crate::{audit, relay, sweep, telemetry, wire};
 
 /// Commits whose messages wait to be published; past that, committing waits.
 const PUBLICATIONS_WAITING_MAX: usize = 256;
@@ -36,6 +37,8 @@ pub struct Context {
     pub life: Lifecycle,
     /// How long what this process holds stays its own if it goes away: other replicas take over after that.
     pub lease: Duration,
+    /// How often it is looked whether anything is stuck.
+    pub audit_every: Duration,
 }
 
 /// A person's answer that could not be handled now.
@@ -87,7 +90,7 @@ where
     A: Agent,
     P: Perform<A>,
 {
-    let Context { role, bus, store, life, lease } = context;
+    let Context { role, bus, store, life, lease, audit_every } = context;
     let (lanes, receivers): (Vec<_>, Vec<_>) = (0..LANES).map(|_| mpsc::channel(LANE_INPUTS_MAX)).unzip();
     let (messages, messages_waiting) = mpsc::channel(PUBLICATIONS_WAITING_MAX);
     let (facts, facts_waiting) = mpsc::channel(PUBLICATIONS_WAITING_MAX);
@@ -99,7 +102,9 @@ where
         bus,
         life: life.clone(),
         recent: Recent::default(),
+        beside: Beside::default(),
         lease,
+        audit_every,
         lanes,
         messages,
         facts,
@@ -112,6 +117,7 @@ where
     life.spawn("publisher of facts", relay::publish(core.clone(), facts_waiting, relay::FACTS_WAIT));
     life.spawn("performer", relay::perform(core.clone(), Arc::new(performer), to_perform));
     life.spawn("sweep", sweep::run(core.clone()));
+    life.spawn("auditor", audit::run(core.clone()));
     life.spawn("intake", take(core.clone()));
     Handle(core)
 }
@@ -172,8 +178,11 @@ const fn carries(subject: &bus::subject::Subject) -> wire::Carries {
     use bus::subject::Subject;
     match subject {
         Subject::Alerts { .. } => wire::Carries::Alerts,
+        Subject::Related { .. } => wire::Carries::Related,
+        Subject::Silences { .. } => wire::Carries::Silences,
         Subject::Request { .. } => wire::Carries::Requests,
         Subject::Event { .. } => wire::Carries::Events,
+        Subject::Announced { .. } => wire::Carries::Announced,
         Subject::ApprovalRequested { .. } => wire::Carries::ApprovalRequests,
         Subject::ApprovalClosed { .. } => wire::Carries::ApprovalsClosed,
         Subject::ApprovalDecided { .. } => wire::Carries::Votes,

@@ -3,7 +3,7 @@
 //!
 //! | to read | what |
 //! |---|---|
-//! | [`scenario`] | what happens on a day, and what must be so at its end |
+//! | [`scenario`], [`expected`] | what happens on a day, and what must be so at its end |
 //! | [`faults`], [`choices`] | what goes wrong besides, by chance, and how chance is made repeatable |
 //! | `service`, `store`, `log` | the shell: replicas that die and stand still, around the machine in `incident::handling` |
 //! | `outside`, `perform`, `people` | clusters, chat, tracker, metrics, people, and how they are asked |
@@ -21,7 +21,7 @@
 
 pub mod choices;
 mod env;
-mod expected;
+pub mod expected;
 pub mod faults;
 mod log;
 pub mod mutation;

@@ -101,6 +101,12 @@ pub(crate) fn letter(outgoing: &Outgoing) -> (Role, Message) {
             let id = format!("decided/{}/{}", v.vote.approval, v.vote.person);
             (Role::Remediation, id, v.vote.tenant.clone(), Content::Voted(v))
         }
+        Outgoing::Related(r) => (Role::Monitoring, format!("related/{}", r.message_id), r.tenant.clone(), Content::Related(r)),
+        Outgoing::Silences { tenant, silences } => {
+            let id = format!("silences/{}", silences.number);
+            (Role::Monitoring, id, tenant.clone(), Content::Silences { tenant, silences })
+        }
+        Outgoing::Alerts(n) => (Role::Monitoring, n.message_id(), n.tenant.clone(), Content::Alerts(*n)),
     };
     (to, Message { id, tenant, trace: None, content })
 }

@@ -3,6 +3,7 @@
 
 use incident::agent::{Agent, Content, Decision, Entity, Event, Locator, Misdirected};
 use incident::agents::remediation::{Act, Done, Remediation, Remediator};
+use incident::id::IncidentId;
 use incident::task::Role;
 
 use crate::scene::Time;
@@ -22,10 +23,10 @@ pub enum Mutation {
     CalledWithoutKey,
     /// A timer fires though it was moved, taken back or handled.
     TimerUnchecked,
+    /// A commit does not set the timers that were decided.
+    TimersLost,
     /// An effect is performed though somebody else holds it by now.
     LeaseUnchecked,
-    /// An outcome counts though somebody else has claimed the effect since.
-    ClaimUnchecked,
     /// A yes counts as often as it comes.
     ApprovalNotConsumed,
 }
@@ -39,8 +40,8 @@ impl Mutation {
         Self::ResentAsNew,
         Self::CalledWithoutKey,
         Self::TimerUnchecked,
+        Self::TimersLost,
         Self::LeaseUnchecked,
-        Self::ClaimUnchecked,
         Self::ApprovalNotConsumed,
     ];
 }
@@ -62,6 +63,10 @@ impl Agent for Remediating {
 
     fn locate(&self, content: &Content) -> Result<Locator, Misdirected> {
         self.agent.locate(content)
+    }
+
+    fn incident(&self, state: &Remediation) -> Option<IncidentId> {
+        self.agent.incident(state)
     }
 
     fn decide(&self, entity: Option<Entity<Remediation>>, event: Event<Done>, now: Time) -> Decision<Remediation, Act> {

@@ -17,6 +17,7 @@ use incident::task::{Phase, TaskEvent};
 
 use crate::env::{Env, Event};
 use crate::outside::cluster::Changed;
+use crate::outside::desk::Entry;
 use crate::outside::{Fate, Outside};
 use crate::scenario::{Place, Provider};
 use crate::scene::{Time, ms};
@@ -214,14 +215,14 @@ fn edited(is_there: bool) -> Progress<Said> {
 }
 
 fn post(env: &mut Env, call: &Call<'_, Say>, kind: DeedKind, is_over: Option<bool>) -> Progress<Said> {
-    let Some(incident) = call.id.split('/').next().and_then(|id| id.parse::<IncidentId>().ok()) else {
-        return ends(Err(Fault::Never { reason: format!("{} names no incident", call.id) }));
-    };
     let desk = match kind {
         DeedKind::Card | DeedKind::Line => Outside::desk(&mut env.outside.chats, call.tenant),
         DeedKind::Issue | DeedKind::Comment | DeedKind::Change | DeedKind::Undo => {
             Outside::desk(&mut env.outside.trackers, call.tenant)
         }
+    };
+    let Some(incident) = incident_of(call.body, desk.entries()) else {
+        return ends(Err(Fault::Never { reason: format!("{} is about no incident", call.id) }));
     };
     let spot = |name: String| Said::At(Spot { room: call.tenant.to_string(), name });
     let said = |name: String| if is_over.is_some() { spot(name) } else { Said::Done };
@@ -237,6 +238,18 @@ fn post(env: &mut Env, call: &Call<'_, Say>, kind: DeedKind, is_over: Option<boo
     env.trace.say(env.now, || format!("a {} is posted at {}: {}", kind.label(), call.tenant, call.id));
     env.witness.did(Deed { tenant: call.tenant.clone(), incident, kind, step: call.id.to_owned() });
     ends(Ok(said(name)))
+}
+
+/// What it is about: it says so itself, or it belongs to what is there.
+fn incident_of(say: &Say, entries: &[Entry]) -> Option<IncidentId> {
+    match say {
+        Say::PostCard { incident, .. } | Say::EditCard { incident, .. } | Say::OpenIssue { incident, .. } => {
+            Some(incident.clone())
+        }
+        Say::PostLine { place, .. } | Say::Comment { place, .. } | Say::FinishIssue { place } | Say::ReopenIssue { place } => {
+            entries.iter().find(|entry| entry.name == place.name).map(|entry| entry.incident.clone())
+        }
+    }
 }
 
 /// Drafts, changes, looks, takes back.

@@ -45,13 +45,29 @@ pub struct Rules {
     pub settle_s: u32,
     /// Within what time after the change.
     pub deadline_s: u32,
+    /// After how long without it a heartbeat is silent; 0: none is listened for.
+    pub heartbeat_s: u32,
+    /// So many incidents opened within a minute are a storm; it is over after a minute with fewer.
+    pub storm_opened: u32,
+    /// Whether it is known that `web` depends on `checkout`, and `checkout` on `payments`.
+    pub topology: bool,
     /// How long incidents are held, and when one is taken for flapping.
     pub lifecycle: Lifecycle,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { approvers: 1, expires_s: 300, remind_s: 100, settle_s: 3, deadline_s: 20, lifecycle: Lifecycle::default() }
+        Self {
+            approvers: 1,
+            expires_s: 300,
+            remind_s: 100,
+            settle_s: 3,
+            deadline_s: 20,
+            heartbeat_s: 0,
+            storm_opened: 20,
+            topology: false,
+            lifecycle: Lifecycle::default(),
+        }
     }
 }
 
@@ -151,9 +167,18 @@ pub enum What {
     Fires(Fires),
     /// Alertmanager tells that they are over.
     Resolves(Fires),
+    /// The heartbeat of every tenant reaches the gateway.
+    Beats,
+    /// A person silences a workload.
+    Silences {
+        /// Which.
+        workload: Place,
+        /// For so long.
+        for_s: u32,
+    },
     /// A person, or somebody who would like to be one, answers.
     Answers(Answers),
-    /// A part of the outside fails.
+    /// Something that Paramedic rests on or talks to fails.
     Outage {
         /// Which.
         of: Provider,
@@ -241,7 +266,7 @@ pub enum How {
     Replayed,
 }
 
-/// A part of the outside.
+/// What Paramedic rests on or talks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Provider {
@@ -253,6 +278,23 @@ pub enum Provider {
     Kubernetes,
     /// The metrics.
     Prometheus,
+    /// The bus.
+    Nats,
+    /// The memory of all roles.
+    Postgres,
+}
+
+impl Provider {
+    /// Whether this is a way in which it can fail.
+    pub const fn can_fail(self, how: Trouble) -> bool {
+        let is_lost = matches!(how, Trouble::Silent | Trouble::LosesAnswers);
+        match self {
+            Self::Slack | Self::Jira => is_lost || matches!(how, Trouble::Refuses | Trouble::Slow | Trouble::Limits),
+            Self::Kubernetes | Self::Prometheus => is_lost || matches!(how, Trouble::Refuses | Trouble::Slow),
+            Self::Nats => matches!(how, Trouble::Dies | Trouble::Full),
+            Self::Postgres => is_lost || matches!(how, Trouble::Dies),
+        }
+    }
 }
 
 /// How a part fails.
@@ -267,6 +309,12 @@ pub enum Trouble {
     Silent,
     /// It does what it is asked, and the answer is lost.
     LosesAnswers,
+    /// It says that it is asked too often, and when to come again.
+    Limits,
+    /// Its process is killed, and started again when the time is over.
+    Dies,
+    /// It keeps and hands out what it has, and has no room for more.
+    Full,
 }
 
 /// What must be so at the end. What is not named may be as it likes.
@@ -301,6 +349,8 @@ pub struct Expected {
     pub undone: Option<Bound>,
     /// Recoveries verified.
     pub recovered: Option<Bound>,
+    /// Gaps named.
+    pub gaps: Option<Bound>,
     /// Cards posted.
     pub cards: Option<Bound>,
     /// Lines posted under them.

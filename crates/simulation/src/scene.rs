@@ -1,6 +1,7 @@
 //! Tenants, people, keys and alerts that days are played with.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ed25519_dalek::SigningKey;
@@ -9,10 +10,18 @@ use incident::agents::remediation::{Remediator, Rules as TenantRules};
 use incident::alert::{Alert, AlertStatus, Correlation, Labels, Notification};
 use incident::approval::{Directory, Policy, PolicyRule};
 use incident::evidence::HypothesisKind;
-use incident::id::{TenantId, fingerprint};
+use incident::heartbeat::{self, Heartbeat, Heartbeats};
+use incident::id::{PersonId, SilenceId, TenantId, fingerprint};
+use incident::matcher::Matcher;
 use incident::runbook::{Runbook, RunbookAction, Verify, When};
+use incident::silence::{Silence, SilenceOrder, Source};
+use incident::storm::StormRules;
+use incident::topology::{Service, Topology};
 
-use crate::scenario::{Fires, Rules};
+use crate::scenario::{Fires, Place, Rules};
+
+const WATCHDOG: &str = "Watchdog";
+const HEARTBEAT: &str = "prometheus";
 
 /// All tenants.
 pub(crate) const TENANTS: [&str; 2] = ["acme", "globex"];
@@ -65,7 +74,12 @@ pub(crate) fn policy(rules: &Rules) -> Policy {
 }
 
 pub(crate) fn monitoring(rules: &Rules) -> Monitoring {
-    Monitoring { tenants: tenants().map(|tenant| (tenant, rules.lifecycle)).collect() }
+    Monitoring {
+        tenants: tenants().map(|tenant| (tenant, rules.lifecycle)).collect(),
+        heartbeats: heartbeats(rules),
+        topologies: topologies(rules),
+        ..Monitoring::default()
+    }
 }
 
 pub(crate) fn remediator(rules: &Rules) -> Remediator {
@@ -107,6 +121,70 @@ pub(crate) fn alerts(fires: &Fires, (starts_at, ends_at): (Time, Option<Time>)) 
         }
     };
     (0..fires.count).map(alert).collect()
+}
+
+/// When too much happens at once, for every tenant.
+pub(crate) fn storms(rules: &Rules) -> BTreeMap<TenantId, StormRules> {
+    let of_each = StormRules { opened: rules.storm_opened, within_s: 60, calm_s: 60 };
+    tenants().map(|tenant| (tenant, of_each)).collect()
+}
+
+/// What a person orders who silences a workload.
+pub(crate) fn silence(workload: &Place, (starts_at, ends_at): (Time, Time)) -> (TenantId, SilenceOrder) {
+    let tenant = tenant(&workload.tenant);
+    let silence = Silence {
+        id: SilenceId::derive(&[&workload.tenant, &workload.name, &starts_at.to_string()]),
+        owner: ana(),
+        reason: "known".to_owned(),
+        matchers: vec![Matcher::equal("service", &workload.name)],
+        starts_at,
+        ends_at,
+        source: Source::Paramedic,
+    };
+    (tenant, SilenceOrder::Put(vec![silence]))
+}
+
+#[expect(clippy::expect_used, reason = "a name that stands here")]
+fn ana() -> PersonId {
+    "ana".parse().expect("a person's name")
+}
+
+/// What depends on what, for every tenant.
+fn topologies(rules: &Rules) -> BTreeMap<TenantId, Arc<Topology>> {
+    if !rules.topology {
+        return BTreeMap::new();
+    }
+    let on = |names: &[&str]| Service { depends_on: names.iter().map(|&name| name.to_owned()).collect() };
+    let services = [("web", on(&["checkout"])), ("checkout", on(&["payments"])), ("payments", on(&[]))];
+    let services = services.into_iter().map(|(name, service)| (name.to_owned(), service)).collect();
+    let topology = Arc::new(Topology { window_s: 600, services });
+    tenants().map(|tenant| (tenant, topology.clone())).collect()
+}
+
+/// What every tenant's monitoring listens for.
+pub(crate) fn heartbeats(rules: &Rules) -> BTreeMap<TenantId, Heartbeats> {
+    if rules.heartbeat_s == 0 {
+        return BTreeMap::new();
+    }
+    let heartbeat = Heartbeat { matchers: vec![Matcher::equal("alertname", WATCHDOG)], silent_after_s: rules.heartbeat_s };
+    let named = || HEARTBEAT.parse().into_iter().map(|name| (name, heartbeat.clone())).collect();
+    tenants().map(|tenant| (tenant, named())).collect()
+}
+
+/// What the gateway makes of heartbeats at this moment.
+pub(crate) fn beats(rules: &Rules, now: Time) -> Vec<Notification> {
+    let watchdog = Alert {
+        fingerprint: fingerprint(&[WATCHDOG]).chars().take(16).collect(),
+        status: AlertStatus::Firing,
+        labels: [("alertname".to_owned(), WATCHDOG.to_owned())].into(),
+        annotations: Labels::new(),
+        starts_at: beginning(),
+        ends_at: None,
+        expression: None,
+    };
+    let of =
+        |(tenant, heartbeats): (TenantId, Heartbeats)| heartbeat::take(&heartbeats, &tenant, &mut vec![watchdog.clone()], now);
+    heartbeats(rules).into_iter().flat_map(of).collect()
 }
 
 /// What the gateway makes of one call of Alertmanager.

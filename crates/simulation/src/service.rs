@@ -5,6 +5,7 @@ mod handle;
 mod relay;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 use incident::agent::{Agent, Locator, Message};
@@ -29,10 +30,12 @@ pub(crate) const LEASE: TimeDelta = TimeDelta::seconds(10);
 const LANES: u64 = 8;
 /// A sweep comes at these steps, each replica's a little apart.
 const SWEEP_EVERY_MS: i64 = 250;
-/// A message whose reader is away is offered again after this.
+/// A message whose reader is away, or which a bus has that is away, is offered again after this.
 const NOBODY_THERE: TimeDelta = TimeDelta::seconds(2);
 /// A state that this process committed is taken for the newest for so long.
 const KEPT_FOR: TimeDelta = TimeDelta::seconds(10);
+/// What is read beside others may be so old.
+const BESIDE_FOR: TimeDelta = TimeDelta::milliseconds(100);
 /// How wrong a replica's clock may be, in milliseconds.
 const SKEWS: [i64; 4] = [-900, -200, 300, 900];
 /// Two replicas' clocks are no further apart than the first of these from the last.
@@ -120,9 +123,14 @@ struct Replica<A: Agent> {
     calls: BTreeSet<u64>,
     /// States that it committed, by tenant and entity, and since when it has them.
     recent: Recent<A::State>,
+    /// What it reads beside others, by tenant, and since when it has that.
+    beside: BTreeMap<TenantId, Read<A::State>>,
     /// When it sweeps next.
     sweeps_at: Option<Time>,
 }
+
+/// An entity as it was read, if there was one, and since when it is known.
+type Read<S> = (Option<Arc<S>>, Time);
 
 impl<A: Agent> Replica<A> {
     fn new(life: u32) -> Self {
@@ -138,6 +146,7 @@ impl<A: Agent> Replica<A> {
             tries: BTreeMap::new(),
             calls: BTreeSet::new(),
             recent: BTreeMap::new(),
+            beside: BTreeMap::new(),
             sweeps_at: None,
         }
     }
@@ -306,6 +315,9 @@ impl<A: Agent, P: Perform<A>> Part for Service<A, P> {
     fn delivery(&mut self, env: &mut Env, number: u64) {
         let Some(letter) = env.log.get(number) else { return };
         let message = (*letter.message).clone();
+        if !env.bus_is_there() {
+            return env.at(env.now + NOBODY_THERE, Event::Delivery(number));
+        }
         let Some(n) = self.whose_turn(env, number, &message.id) else {
             return env.at(env.now + NOBODY_THERE, Event::Delivery(number));
         };
@@ -315,6 +327,9 @@ impl<A: Agent, P: Perform<A>> Part for Service<A, P> {
         }
         match self.agent.locate(&message.content) {
             Err(error) => {
+                if !env.bus_stores() {
+                    return redeliver(env, number, ACK_WAIT);
+                }
                 env.trace.say(env.now, || format!("{} ends as a dead letter: {error}", message.id));
                 env.log.bury(number);
                 env.log.acknowledge(number);
@@ -361,7 +376,7 @@ impl<A: Agent, P: Perform<A>> Part for Service<A, P> {
         match job {
             Job::Handle(lane) => self.handle(env, n, lane),
             Job::Publish(queue) => self.publish(env, n, queue),
-            Job::Forget => self.forget(n),
+            Job::Forget => self.forget(env, n),
             Job::Try(number) => self.begin(env, n, number),
             Job::Ended(call) => self.ended(env, n, call),
             Job::HandBack(call) => self.hand_back(env, n, call),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
 
 use chrono::TimeDelta;
-use incident::agent::{Agent, Locator, Message};
+use incident::agent::{Agent, LOOK, Locator, Message};
 use incident::handling::{CommitOf, Input, Loaded, Stored};
 use incident::id::TenantId;
 use incident::record::Record;
@@ -132,7 +132,7 @@ impl<A: Agent> Store<A> {
                 Input::Outcome { effect, claim, .. } => self.owed(tenant, &entity, (effect, *claim)).is_none(),
             });
         }
-        Loaded { stored, handled }
+        Loaded { stored, handled, beside: None }
     }
 
     fn stands(&self, tenant: &TenantId, entity: &str, name: &str, due: Time) -> bool {
@@ -142,7 +142,7 @@ impl<A: Agent> Store<A> {
 
     /// The effect's row, if it is still held under this claim.
     fn owed(&self, tenant: &TenantId, entity: &str, (effect, claim): (&str, u32)) -> Option<u64> {
-        let is_held = |row: &Row<A::Effect>| row.attempts == claim || self.lacks(Mutation::ClaimUnchecked);
+        let is_held = |row: &Row<A::Effect>| row.attempts == claim;
         let is_it = |row: &&Row<A::Effect>| {
             row.entity == entity
                 && row.tenant == *tenant
@@ -193,7 +193,11 @@ impl<A: Agent> Store<A> {
             let revision = before.map_or(0, |before| before.revision) + 1;
             self.entities.insert(id, Stored { entity, revision });
         }
-        for timer in commit.timers {
+        if commit.rouses {
+            self.rouse(writer);
+        }
+        let timers = if self.lacks(Mutation::TimersLost) { vec![] } else { commit.timers };
+        for timer in timers {
             let key = (writer.tenant.clone(), commit.id.clone(), timer.name);
             match timer.at {
                 Some(due) => self.timers.insert(key, TimerRow { due, lease_until: Time::UNIX_EPOCH }),
@@ -202,6 +206,15 @@ impl<A: Agent> Store<A> {
         }
         self.records.entry(writer.tenant.clone()).or_default().extend(commit.records);
         Outcome::Done(self.owe(writer, &commit.id, owed))
+    }
+
+    /// Every open entity of the tenant looks again.
+    fn rouse(&mut self, writer: &Writer) {
+        let open = self.entities.iter().filter(|((of, _), stored)| *of == writer.tenant && stored.entity.open_key.is_some());
+        let keys: Vec<_> = open.map(|((tenant, id), _)| (tenant.clone(), id.clone(), LOOK.to_owned())).collect();
+        for key in keys {
+            self.timers.insert(key, TimerRow { due: writer.now, lease_until: Time::UNIX_EPOCH });
+        }
     }
 
     /// Whether the race is won: the entity is as it was read, no other is open under its key, and no input was handled.
@@ -317,10 +330,25 @@ impl<A: Agent> Store<A> {
     }
 
     /// When the first timer of the entity is due.
-    pub(crate) fn deadline(&self, tenant: &TenantId, entity: &str) -> Option<Time> {
+    fn deadline(&self, tenant: &TenantId, entity: &str) -> Option<Time> {
         let from = (tenant.clone(), entity.to_owned(), String::new());
         let of = self.timers.range(from..).take_while(|((t, e, _), _)| t == tenant && e == entity);
         of.map(|(_, row)| row.due).min()
+    }
+
+    /// Each open entity, when its first timer is due, and whether anything is owed for it.
+    pub(crate) fn waiting(&self) -> Vec<(String, Option<Time>, bool)> {
+        let open = self.entities.iter().filter(|(_, stored)| stored.entity.open_key.is_some());
+        let waiting = open.map(|((tenant, id), _)| {
+            let is_owed = self.outbox.values().any(|row| row.entity == *id && row.tenant == *tenant);
+            (id.clone(), self.deadline(tenant, id), is_owed)
+        });
+        waiting.collect()
+    }
+
+    /// The state of an entity.
+    pub(crate) fn state(&self, tenant: &TenantId, entity: &str) -> Option<A::State> {
+        self.entities.get(&(tenant.clone(), entity.to_owned())).map(|stored| stored.entity.state.clone())
     }
 
     pub(crate) fn records(&self) -> impl Iterator<Item = (&TenantId, &[Record])> {

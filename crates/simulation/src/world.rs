@@ -79,7 +79,11 @@ impl World {
         let day = Day::begin(scenario, &mut env);
         let directories = scene::tenants().map(|tenant| (tenant, scene::directory())).collect();
         let gateway = Gateway { ballots: BallotKeeper { directories, key: scene::gateway_key() } };
-        let communicator = Communicator { chat: scene::tenants().collect(), ticket: scene::tenants().collect() };
+        let communicator = Communicator {
+            chat: scene::tenants().collect(),
+            ticket: scene::tenants().collect(),
+            storms: scene::storms(&scenario.rules),
+        };
         let remediator = scene::remediator(&scenario.rules);
         let executor = Executor { checks: remediator.clone() };
         Self {
@@ -177,10 +181,11 @@ impl World {
     }
 
     /// Alertmanager calls. Accepted is what the bus has stored.
-    fn webhook(&mut self, notification: Box<Notification>) {
+    fn webhook(&mut self, mut notification: Box<Notification>) {
         let about = notification.message_id();
         let env = &mut self.env;
-        if !self.gateway.is_there() || env.strikes(Site::WebhookRefused, &about) {
+        notification.received_at = Some(env.now);
+        if !self.gateway.is_there() || !env.bus_stores() || env.strikes(Site::WebhookRefused, &about) {
             return env.at(env.now + CALL_AGAIN, Event::Webhook(notification));
         }
         let (id, tenant) = (about.clone(), notification.tenant.clone());
@@ -213,7 +218,7 @@ impl World {
         let people = &mut self.env.outside.people;
         let open = self.gateway.store.entities().filter_map(|(_, stored)| match &stored.entity.state {
             Kept::Ballot(Ballot::Open { request, .. }) => Some(request),
-            Kept::Ballot(Ballot::Closed { .. }) | Kept::Errand { .. } => None,
+            Kept::Ballot(Ballot::Closed { .. }) | Kept::Errand { .. } | Kept::Silences { .. } => None,
         });
         for request in open {
             if people.asked.iter().all(|known| known.approval != request.approval) {

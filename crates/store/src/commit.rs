@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use incident::agent::{Effect, Entity, Timer};
+use incident::agent::{Effect, Entity, LOOK, Timer};
 use incident::handling::Input;
 use incident::id::TenantId;
 use incident::record::Record;
@@ -69,6 +69,8 @@ pub struct Write<S, E> {
     pub timers: Vec<Timer>,
     /// Records to append to the audit chain; the ledger's alone.
     pub records: Vec<Record>,
+    /// Whether every open entity of the tenant gets the timer [`LOOK`].
+    pub rouses: bool,
     /// W3C `traceparent` that goes with timers and outbox rows.
     pub trace: Option<String>,
     /// The time.
@@ -90,6 +92,17 @@ const COMMIT: &str = "
     select outbox_id from commit_decision(
         $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)";
 
+/// The timers are two milliseconds apart, so that ten thousand incidents do not all look at one moment.
+const COMMIT_AND_ROUSE: &str = "
+    with roused as (
+        insert into timer (tenant, entity, name, due_at, lease_until)
+        select $1, id, $23, $4 + row_number() over () * interval '2 milliseconds', 'epoch' from entity
+        where tenant = $1 and open_digest is not null
+        on conflict (tenant, entity, name) do update set due_at = excluded.due_at, lease_until = excluded.lease_until
+    )
+    select outbox_id from commit_decision(
+        $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)";
+
 impl Store {
     /// Commits a decision.
     ///
@@ -97,9 +110,15 @@ impl Store {
     /// If Postgres does not answer; then it may or may not be durable, and loading again tells. If something cannot be stored.
     pub async fn commit<S: Serialize, E: Serialize>(&self, write: &Write<S, E>) -> Result<Outcome, StoreError> {
         let owed = owed(write)?;
-        let query = decision(if write.records.is_empty() { COMMIT } else { COMMIT_RECORDS }, write, &owed)?;
+        let statement = match (write.records.is_empty(), write.rouses) {
+            (false, _) => COMMIT_RECORDS,
+            (true, true) => COMMIT_AND_ROUSE,
+            (true, false) => COMMIT,
+        };
+        let query = decision(statement, write, &owed)?;
         // One statement is one transaction, and one round trip.
         let committed = if write.records.is_empty() {
+            let query = if write.rouses { query.bind(LOOK) } else { query };
             self.run("commit", async |c| query.fetch_all(c).await).await
         } else {
             let append = Append::new(&write.tenant, &write.records)?;

@@ -83,6 +83,10 @@ const TIMELINE: &str = "
     select seq, body::text from ledger.timeline_view
     where tenant = $1 and incident = $2 and seq > $3 order by seq limit $4";
 
+const ALERTS: &str = "
+    select seq, body::text from ledger.timeline_view
+    where tenant = $1 and kind = 'alert_changed' and at > $2 order by at desc limit $3";
+
 /// The ledger keeps the end of each tenant's chain as the entity of this id.
 const HEAD: &str = "
     select state::text from ledger.entity where tenant = $1 and id = 'chain'";
@@ -162,6 +166,16 @@ impl Store {
         let rows: Vec<(i64, String)> = self.run("timeline", async |c| query.fetch_all(c).await).await?;
         let entry = |(seq, body): (i64, String)| Ok((seq.unsigned_abs(), fact(seq, &body)?));
         rows.into_iter().map(entry).collect()
+    }
+
+    /// Facts of alerts that began to fire or ended after `since`, newest first.
+    ///
+    /// # Errors
+    /// If Postgres does not answer, or a fact cannot be read.
+    pub async fn alerts_since(&self, tenant: &TenantId, since: DateTime<Utc>, limit: u32) -> Result<Vec<Fact>, StoreError> {
+        let query = sqlx::query_as(ALERTS).bind(tenant.as_str()).bind(since).bind(i64::from(limit.min(ROWS_MAX)));
+        let rows: Vec<(i64, String)> = self.run("alerts-since", async |c| query.fetch_all(c).await).await?;
+        rows.into_iter().map(|(seq, body)| fact(seq, &body)).collect()
     }
 
     /// Where the audit chain of a tenant ends, by the ledger's own memory and not by its records; none if it never began. Only the

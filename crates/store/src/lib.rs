@@ -8,6 +8,7 @@
 //! argument.
 
 pub mod a2a;
+mod audit;
 mod commit;
 mod connect;
 mod error;
@@ -20,6 +21,7 @@ mod pool;
 mod record;
 mod timer;
 
+pub use audit::{AuditPlace, Audited};
 pub use commit::{Handled, Outcome, Write};
 pub use connect::{Backlog, Options, Store};
 pub use error::StoreError;

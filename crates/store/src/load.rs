@@ -84,7 +84,7 @@ impl Store {
         let query = query.bind(messages).bind(timers).bind(dues).bind(effects).bind(claims).bind(past_will_do);
         let row: Row = self.run("load", async |c| query.fetch_one(c).await).await?;
         let handled = handled(&row, &inputs);
-        Ok(Loaded { stored: stored(row)?, handled })
+        Ok(Loaded { stored: stored(row)?, handled, beside: None })
     }
 }
 

@@ -2,14 +2,17 @@
 //! (`incident::agents::communication` does) and never talks to a provider itself.
 
 mod card;
+mod fallback;
 mod ticket;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use fallback::Fallback;
 use incident::agents::communication::{Communicator, Place, Said, Say};
 use incident::id::TenantId;
+use incident::storm::StormRules;
 use mcp::{CallError, Client, FaultKind};
 use runtime::secret::Secret;
 use runtime::{Call, Context, Fault, Perform};
@@ -42,6 +45,10 @@ pub struct Channels {
     pub slack_channel: Option<String>,
     /// Jira project key and issue type.
     pub jira: Option<JiraProject>,
+    /// When so much happens at once that people get one notice of it.
+    pub storm: StormRules,
+    /// Slack channel id for alerts that cannot be handled because Postgres is away.
+    pub fallback_channel: Option<String>,
 }
 
 /// `[tenants.<id>.jira]`.
@@ -65,11 +72,23 @@ fn default_issue_type() -> String {
 /// If it cannot start.
 pub async fn run(context: Context, config: Config) -> anyhow::Result<()> {
     let with = |has: fn(&Channels) -> bool| config.tenants.iter().filter(|(_, c)| has(c)).map(|(t, _)| t.clone()).collect();
-    let agent = Communicator { chat: with(|c| c.slack_channel.is_some()), ticket: with(|c| c.jira.is_some()) };
+    let storms = config.tenants.iter().map(|(tenant, channels)| (tenant.clone(), channels.storm)).collect();
+    let agent = Communicator { chat: with(|c| c.slack_channel.is_some()), ticket: with(|c| c.jira.is_some()), storms };
     let connector = |name: &str| -> anyhow::Result<Client> {
         let url = config.connectors.join(name).with_context(|| format!("connector {name} under {}", config.connectors))?;
         Ok(Client::connect(url, config.token.to_secret_string())?)
     };
+    let fallback = |(tenant, channels): (&TenantId, &Channels)| Some((tenant.clone(), channels.fallback_channel.clone()?));
+    let fallback = Fallback {
+        bus: context.bus.clone(),
+        store: context.store.clone(),
+        slack: connector("slack")?,
+        channels: config.tenants.iter().filter_map(fallback).collect(),
+    };
+    if !fallback.channels.is_empty() {
+        let life = context.life.clone();
+        context.life.spawn("fallback", fallback.run(life));
+    }
     let speaker = Speaker { slack: connector("slack")?, jira: connector("jira")?, tenants: config.tenants.clone() };
     runtime::serve(context, agent, speaker).await
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use incident::alert::{Alert, AlertStatus, Correlation, Labels, Notification};
+use incident::heartbeat::{self, Heartbeats};
 use incident::id::TenantId;
 use url::form_urlencoded;
 
@@ -48,14 +49,24 @@ pub(crate) struct Written {
     pub(crate) body: Vec<u8>,
 }
 
-/// Reads a call and sorts its alerts into one notification a correlation key; a notification that would be too large for the bus
-/// becomes several.
-pub(crate) fn read(tenant: &TenantId, by: &Correlation, body: &[u8]) -> Result<Vec<Written>, Problem> {
-    let Call { group_key, alerts, truncated_alerts } = check_call(json::read(body)?)?;
-    check_copies(&group_key, &alerts, by)?;
+/// How a tenant's alerts are sorted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sorting<'a> {
+    pub(crate) tenant: &'a TenantId,
+    pub(crate) correlation: &'a Correlation,
+    pub(crate) heartbeats: &'a Heartbeats,
+}
+
+/// Reads a call that came `now`, takes heartbeats out, and sorts its other alerts into one notification a correlation key; a notification
+/// that would be too large for the bus becomes several.
+pub(crate) fn read(by: Sorting<'_>, body: &[u8], now: DateTime<Utc>) -> Result<Vec<Written>, Problem> {
+    let Call { group_key, mut alerts, truncated_alerts } = check_call(json::read(body)?)?;
+    let Sorting { tenant, correlation, heartbeats } = by;
+    let beats = heartbeat::take(heartbeats, tenant, &mut alerts, now);
+    check_copies(&group_key, &alerts, correlation)?;
     let mut written = Vec::new();
-    for notification in Notification::split(tenant, &group_key, alerts, truncated_alerts, by) {
-        write(notification, &mut written)?;
+    for notification in beats.into_iter().chain(Notification::split(tenant, &group_key, alerts, truncated_alerts, correlation)) {
+        write(Notification { received_at: Some(now), ..notification }, &mut written)?;
     }
     Ok(written)
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use incident::alert::Correlation;
 use incident::approval::Directory;
+use incident::heartbeat::Heartbeats;
 use incident::id::PersonId;
 use incident::task::Role;
 use runtime::secret::Secret;
@@ -23,6 +24,9 @@ pub struct TenantEdge {
     /// Which labels make alerts one incident.
     #[serde(default)]
     pub correlation: Correlation,
+    /// Alerts that always fire, and open no incidents.
+    #[serde(default)]
+    pub heartbeats: Heartbeats,
     /// The tenant's Slack app, if it has one.
     #[serde(default)]
     pub slack: Option<SlackEdge>,

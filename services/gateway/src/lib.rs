@@ -18,6 +18,7 @@ mod page;
 mod problem;
 mod replies;
 mod routes;
+mod silences;
 mod slack;
 mod tenants;
 mod webhook;

@@ -16,7 +16,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::edge::{Edge, Parts};
 use crate::problem::{self, Problem};
-use crate::{approvals, count, incidents, interactions, webhook};
+use crate::{approvals, count, incidents, interactions, silences, webhook};
 
 /// What the gateway serves.
 #[derive(Debug)]
@@ -48,6 +48,11 @@ fn paths(edge: Arc<Edge>) -> Router {
         .route("/v1/incidents", get(incidents::list))
         .route("/v1/incidents/{id}", get(incidents::show))
         .route("/v1/incidents/{id}/timeline", get(incidents::timeline))
+        .route("/v1/silences", get(silences::list).post(silences::add))
+        .route("/v1/silences/preview", post(silences::preview))
+        .route("/v1/silences/import", post(silences::import))
+        .route("/v1/silences/{id}", get(silences::show))
+        .route("/v1/silences/{id}/expire", post(silences::expire))
         .fallback(|| async { StatusCode::NOT_FOUND })
         .layer(CatchPanicLayer::custom(|_| Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR).into_response()))
         .layer(middleware::from_fn(finish))

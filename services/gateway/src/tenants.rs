@@ -7,11 +7,13 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use incident::alert::Correlation;
 use incident::approval::Directory;
+use incident::heartbeat::Heartbeats;
 use incident::id::{PersonId, TenantId};
 use incident::task::Role;
 use subtle::{Choice, ConditionallySelectable as _};
 
 use crate::agents::AGENTS;
+use crate::alertmanager::Sorting;
 use crate::config::{A2aClient, Person, SlackEdge, TenantEdge, TokenDigest};
 use crate::replies::is_loopback;
 
@@ -94,6 +96,7 @@ pub enum TenantsError {
 pub(crate) struct Tenant {
     pub(crate) id: TenantId,
     pub(crate) correlation: Correlation,
+    pub(crate) heartbeats: Heartbeats,
     pub(crate) slack: Option<SlackEdge>,
     pub(crate) people: Vec<Person>,
     clients: Vec<A2aClient>,
@@ -132,9 +135,9 @@ impl Tenants {
         let mut by_id = BTreeMap::new();
         for (id, edge) in edges {
             check(&id, &edge, &mut tokens)?;
-            let TenantEdge { webhook_token, correlation, slack, people, a2a_clients: clients } = edge;
+            let TenantEdge { webhook_token, correlation, heartbeats, slack, people, a2a_clients: clients } = edge;
             let webhook = TokenDigest::of(webhook_token.reveal());
-            by_id.insert(id.clone(), Tenant { id, correlation, slack, people, clients, webhook });
+            by_id.insert(id.clone(), Tenant { id, correlation, heartbeats, slack, people, clients, webhook });
         }
         Ok(Self { by_id, nobody: TokenDigest::of("") })
     }
@@ -190,6 +193,11 @@ fn whose<T>(headers: &HeaderMap, all: impl Iterator<Item = T> + Clone, token: im
 }
 
 impl Tenant {
+    /// How its alerts are sorted.
+    pub(crate) fn sorting(&self) -> Sorting<'_> {
+        Sorting { tenant: &self.id, correlation: &self.correlation, heartbeats: &self.heartbeats }
+    }
+
     /// The A2A client of this name.
     pub(crate) fn client_named(&self, name: &str) -> Option<&A2aClient> {
         self.clients.iter().find(|client| client.name == name)
@@ -299,6 +307,7 @@ mod tests {
         TenantEdge {
             webhook_token: Secret::new(token),
             correlation: Correlation::default(),
+            heartbeats: Heartbeats::new(),
             slack: None,
             people,
             a2a_clients: vec![],

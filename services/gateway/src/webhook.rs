@@ -10,7 +10,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::HeaderMap;
 use bus::subject::{Subject, shard_of};
 use bus::{IntakeError, Publication};
-use runtime::telemetry;
+use runtime::{clock, telemetry};
 use serde::Serialize;
 use tracing::Instrument as _;
 
@@ -62,7 +62,7 @@ async fn take(edge: &Edge, tenant: &Tenant, request: Request, trace: Option<Stri
     body::check_type(request.headers(), "application/json")?;
     let _room = edge.webhooks.take(request.body(), BODY_BYTES_MAX)?;
     let body = whole(request.into_body(), body::READ_MAX).await?;
-    let written = alertmanager::read(&tenant.id, &tenant.correlation, &body)?;
+    let written = alertmanager::read(tenant.sorting(), &body, clock::now())?;
     drop(body);
     let alerts: usize = written.iter().map(|written| written.notification.alerts.len()).sum();
     let publications: Vec<Publication> = written.into_iter().map(|written| publication(written, trace.clone())).collect();

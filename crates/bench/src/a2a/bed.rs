@@ -64,7 +64,7 @@ impl Bed {
         let options = local::postgres::Options { programs, dir: home, port: None, durability, settings: vec![] };
         let postgres = Postgres::start(options).await?;
         let program = install::nats(&environment, &|line| note(line)).await?;
-        let options = local::nats::Options { program, dir: dir.join("nats"), port: None, config: String::new() };
+        let options = local::nats::Options { program, dir: dir.join("nats"), port: None, node: None, config: String::new() };
         let nats = Nats::start(options).await?;
         let client = async_nats::connect(nats.url()).await.context("connecting to NATS")?;
         let (agent, at) = agent(dir, &postgres, &nats).await?;

@@ -134,7 +134,9 @@ fn words_of(role: Role) -> BTreeSet<&'static str> {
             "approval.acme.apr_1.decided",
             "dead.gateway",
         ],
-        Role::Monitoring => &["a2a.acme.diagnostics.request", "a2a.acme.communication.request", "a2a.acme.remediation.request"],
+        Role::Monitoring => {
+            &["alerts.acme.1", "a2a.acme.diagnostics.request", "a2a.acme.communication.request", "a2a.acme.remediation.request"]
+        }
         Role::Diagnostics => &["a2a.acme.monitoring.event", "a2a.acme.gateway.event", "dead.diagnostics"],
         Role::Communication => &["a2a.acme.monitoring.event", "a2a.acme.gateway.event"],
         Role::Remediation => &[
@@ -166,7 +168,9 @@ async fn no_role_has_the_admins_powers() -> Result<()> {
     let stage = stage().await?;
     for role in Role::ALL {
         let done = Rogue::connect(&stage, role).await?.publishes(&POWERS).await?;
-        assert!(done.is_empty(), "{role}: {done:?}");
+        // Communication looks for alerts that nobody handles; looking takes none of them away.
+        let may: &[&str] = if role == Role::Communication { &["$JS.API.DIRECT.GET.ALERTS"] } else { &[] };
+        assert_eq!(done, may.iter().copied().collect(), "{role}");
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use incident::alert::Labels;
 use promql_parser::label::{MatchOp, Matcher, Matchers};
 use promql_parser::parser::token::{T_EQLC, T_GTE, T_GTR, T_LSS, T_LTE, T_NEQ, TokenType};
+use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{self, BinaryExpr, Expr, FunctionArgs, ParenExpr, UnaryExpr, VectorSelector};
 
 /// The label that is a metric's name.
@@ -136,11 +137,33 @@ impl Comparison {
     }
 }
 
+/// What is wrong with an expression that shall measure something, a number for each series.
+pub(super) fn check_measure(query: &str) -> Result<(), String> {
+    if !is_parsable(query) {
+        return Err(format!("it is longer than {LENGTH_MAX} bytes or deeper than {LEVELS_MAX} levels"));
+    }
+    let parsed = parser::parse(query)?;
+    if comparison(&parsed).is_some() {
+        return Err("it compares, so it has a value only while that holds; leave the comparison away".to_owned());
+    }
+    match parsed.value_type() {
+        ValueType::Vector => Ok(()),
+        ValueType::Scalar => Err("it is one number without any series; it needs a metric".to_owned()),
+        ValueType::Matrix => Err("it is a range, not a number; put it into rate(…) or the like".to_owned()),
+        ValueType::String => Err("it is a text, not a number".to_owned()),
+    }
+}
+
+/// Whether it can be given to the parser, whose tree is walked recursively.
+fn is_parsable(query: &str) -> bool {
+    let levels = query.chars().filter(|c| matches!(c, '(' | '-' | '+' | '{' | '[')).count();
+    query.len() <= LENGTH_MAX && levels <= LEVELS_MAX
+}
+
 impl Expression {
     pub(super) fn parse(query: &str) -> Self {
         let whole = || Self { measured: query.to_owned(), threshold: None, selectors: Vec::new() };
-        let levels = query.chars().filter(|c| matches!(c, '(' | '-' | '+' | '{' | '[')).count();
-        if query.len() > LENGTH_MAX || levels > LEVELS_MAX {
+        if !is_parsable(query) {
             return whole();
         }
         let Ok(parsed) = parser::parse(query) else { return whole() };

@@ -67,9 +67,13 @@ impl Agent for BallotKeeper {
         }
     }
 
+    fn incident(&self, state: &Ballot) -> Option<IncidentId> {
+        state.incident().cloned()
+    }
+
     fn decide(&self, entity: Option<Entity<Ballot>>, event: Event<()>, now: DateTime<Utc>) -> Outcome {
         match (event, entity) {
-            (Event::Message(Content::ApprovalRequested(request)), None) => open(request),
+            (Event::Message(Content::ApprovalRequested(request)), None) => open(request, BTreeSet::new()),
             (Event::Message(Content::ApprovalRequested(_)), Some(_)) => Decision::unchanged("the request, or its end, is known"),
             (Event::Message(Content::Answered(answer)), Some(Entity { id, state: Ballot::Open { request, agreed }, .. })) => {
                 self.answered(id, request, agreed, &answer, now)
@@ -85,6 +89,7 @@ impl Agent for BallotKeeper {
             (Event::Timer(_), Some(Entity { id, state: Ballot::Open { request, .. }, .. })) if now >= request.plan.expires_at => {
                 close(id, "expired".to_owned(), Some(request.plan.incident))
             }
+            (Event::Timer(_), Some(Entity { state: Ballot::Open { request, agreed }, .. })) => open(request, agreed),
             (Event::Message(_) | Event::Timer(_) | Event::Outcome { .. }, _) => Decision::unchanged("nothing waits for this"),
         }
     }
@@ -99,10 +104,10 @@ impl Ballot {
     }
 }
 
-fn open(request: Box<ApprovalRequest>) -> Outcome {
+fn open(request: Box<ApprovalRequest>, agreed: BTreeSet<PersonId>) -> Outcome {
     let timers = vec![Timer { name: EXPIRE.to_owned(), at: Some(request.plan.expires_at) }];
     let id = request.approval.to_string();
-    let entity = Entity { open_key: Some(id.clone()), id, state: Ballot::Open { request, agreed: BTreeSet::new() } };
+    let entity = Entity { open_key: Some(id.clone()), id, state: Ballot::Open { request, agreed } };
     Decision { timers, ..Decision::put(entity, "a plan waits for people") }
 }
 
@@ -283,7 +288,7 @@ mod tests {
             let mut request = request();
             request.plan.requested_by = requested_by.map(str::to_owned);
             request.digest = request.plan.digest().unwrap();
-            let opened = open(Box::new(request)).next;
+            let opened = open(Box::new(request), BTreeSet::new()).next;
             let Content::Answered(answer) = yes() else { panic!("an answer") };
             let answer = PersonsAnswer { client: client.map(str::to_owned), ..answer };
             let decision = keeper().decide(opened, Event::Message(Content::Answered(answer)), DateTime::UNIX_EPOCH);

@@ -4,10 +4,11 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::agent::{Agent, Content, Decision, Effect, Entity, Event, Failure, Locator, Misdirected, Outgoing};
+use crate::agent::{AUDIT, Agent, Content, Decision, Effect, Entity, Event, Failure, Locator, Misdirected, Outgoing};
 use crate::alert::Alert;
 use crate::diagnosis::conclude;
 use crate::evidence::{Diagnosis, Evidence};
+use crate::id::IncidentId;
 use crate::task::{Artifact, Errand, Role, TaskEvent, TaskRequest, TaskStatus};
 use crate::workload::Workload;
 
@@ -54,6 +55,13 @@ impl Agent for Diagnostician {
         }
     }
 
+    fn incident(&self, state: &Diagnosing) -> Option<IncidentId> {
+        match state {
+            Diagnosing::Collecting { request } => Some(request.incident.clone()),
+            Diagnosing::Ended => None,
+        }
+    }
+
     fn decide(
         &self,
         entity: Option<Entity<Diagnosing>>,
@@ -62,6 +70,7 @@ impl Agent for Diagnostician {
     ) -> Decision<Diagnosing, Collect> {
         match (event, entity.map(|e| e.state)) {
             (Event::Message(Content::Request(request)), None) => begin(request),
+            (Event::Timer(name), Some(Diagnosing::Collecting { request })) if name == AUDIT => begin(*request),
             (Event::Outcome { result, .. }, Some(Diagnosing::Collecting { request })) => end(&request, result),
             (Event::Message(Content::Cancel(_)), Some(Diagnosing::Collecting { request })) => {
                 end(&request, Err(Failure { reason: "taken back".to_owned() }))
@@ -78,7 +87,7 @@ fn begin(request: TaskRequest) -> Decision<Diagnosing, Collect> {
     let id = request.task().to_string();
     let effects = vec![Effect { name: "collect".to_owned(), body: Collect { workload, alerts } }];
     let state = Diagnosing::Collecting { request: Box::new(request) };
-    Decision { effects, ..Decision::put(Entity { id, open_key: None, state }, "evidence is collected") }
+    Decision { effects, ..Decision::put(Entity { open_key: Some(id.clone()), id, state }, "evidence is collected") }
 }
 
 fn end(request: &TaskRequest, result: Result<Vec<Evidence>, Failure>) -> Decision<Diagnosing, Collect> {

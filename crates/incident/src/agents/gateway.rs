@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::{Agent, Content, Decision, Effect, Entity, Event, Locator, Misdirected};
 use crate::agents::ballot::{Ballot, BallotKeeper};
+use crate::agents::silences;
+use crate::id::IncidentId;
+use crate::silence::Silences;
 use crate::task::{Role, TaskEvent};
 
 /// What the gateway remembers.
@@ -18,6 +21,11 @@ pub enum Kept {
     Errand {
         /// Number of the last event that was passed on.
         told: u32,
+    },
+    /// All silences of a tenant.
+    Silences {
+        /// These.
+        silences: Silences,
     },
 }
 
@@ -43,18 +51,32 @@ impl Agent for Gateway {
     fn locate(&self, content: &Content) -> Result<Locator, Misdirected> {
         match content {
             Content::Event(event) => Ok(Locator::Id(event.task.to_string())),
+            Content::Silence { .. } => Ok(silences::locator()),
             other => self.ballots.locate(other),
+        }
+    }
+
+    fn incident(&self, state: &Kept) -> Option<IncidentId> {
+        match state {
+            Kept::Ballot(ballot) => self.ballots.incident(ballot),
+            Kept::Errand { .. } | Kept::Silences { .. } => None,
         }
     }
 
     fn decide(&self, entity: Option<Entity<Kept>>, event: Event<()>, now: DateTime<Utc>) -> Outcome {
         match (event, entity) {
+            (Event::Message(Content::Silence { tenant, order }), None) => silences::decide(None, tenant, order, now),
+            (Event::Message(Content::Silence { tenant, order }), Some(Entity { state: Kept::Silences { silences }, .. })) => {
+                silences::decide(Some(silences), tenant, order, now)
+            }
             (Event::Message(Content::Event(event)), None) => pass_on(event, 0),
             (Event::Message(Content::Event(event)), Some(Entity { state: Kept::Errand { told }, .. })) => pass_on(event, told),
             // Nothing follows from it: the client asks again, and its task says how it stands.
             (Event::Outcome { result: Err(failure), .. }, _) => Decision::unchanged(failure.reason),
             (Event::Outcome { result: Ok(()), .. }, _) => Decision::unchanged("the client's task was told"),
-            (_, Some(Entity { state: Kept::Errand { .. }, .. })) => Decision::unchanged("nothing waits for this"),
+            (_, Some(Entity { state: Kept::Errand { .. } | Kept::Silences { .. }, .. })) => {
+                Decision::unchanged("nothing waits for this")
+            }
             (event, None) => on_ballot(self.ballots.decide(None, event, now)),
             (event, Some(Entity { id, open_key, state: Kept::Ballot(state) })) => {
                 on_ballot(self.ballots.decide(Some(Entity { id, open_key, state }), event, now))
@@ -74,9 +96,9 @@ fn pass_on(event: TaskEvent, told: u32) -> Outcome {
 }
 
 fn on_ballot(decision: Decision<Ballot, ()>) -> Outcome {
-    let Decision { next, outgoing, effects: _, timers, records, facts, why, refused } = decision;
+    let Decision { next, outgoing, effects: _, timers, records, rouses, facts, why, refused } = decision;
     let next = next.map(|Entity { id, open_key, state }| Entity { id, open_key, state: Kept::Ballot(state) });
-    Decision { next, outgoing, effects: vec![], timers, records, facts, why, refused }
+    Decision { next, outgoing, effects: vec![], timers, records, rouses, facts, why, refused }
 }
 
 #[cfg(test)]
@@ -119,7 +141,7 @@ mod tests {
     #[test]
     fn what_is_stored_reads_back_as_what_it_is() {
         let closed = Kept::Ballot(Ballot::Closed { why: "answered".to_owned(), incident: None });
-        for kept in [closed, Kept::Errand { told: 3 }] {
+        for kept in [closed, Kept::Errand { told: 3 }, Kept::Silences { silences: Silences::default() }] {
             let text = serde_json::to_string(&kept).unwrap();
             assert_eq!(serde_json::from_str::<Kept>(&text).unwrap(), kept, "{text}");
         }

@@ -7,3 +7,4 @@ pub mod gateway;
 pub mod ledger;
 pub mod monitoring;
 pub mod remediation;
+pub mod silences;

@@ -1,8 +1,12 @@
 //! Monitoring: one incident per correlation key, from its first alert to its end, and the workflow that works on it.
 
 mod alerts;
+mod around;
+mod book;
 mod early;
 mod flap;
+mod heartbeat;
+mod hush;
 mod lifecycle;
 mod open;
 mod rest;
@@ -14,16 +18,25 @@ mod words;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::{Agent, Content, Decision, Entity, Event, Locator, Misdirected};
-use crate::id::TenantId;
+use crate::alert::Notification;
+use crate::heartbeat::Heartbeats;
+use crate::id::{IncidentId, TenantId};
+use crate::related::{Related, Told};
+use crate::silence::Maintenance;
 use crate::task::Role;
+use crate::topology::Topology;
 use crate::workflow::StepSpec;
+use around::Rules;
+use book::Book;
 use early::{Early, Start};
+use heartbeat::Listening;
 pub use lifecycle::Lifecycle;
 pub use open::OpenIncident;
 use rest::{Rest, after_the_end};
@@ -97,6 +110,10 @@ pub enum Incident {
         #[serde(default)]
         episodes: BTreeMap<String, DateTime<Utc>>,
     },
+    /// No incident, but a heartbeat that is listened for.
+    Heartbeat(Listening),
+    /// No incident, but what concerns all of a tenant's.
+    Book(Book),
 }
 
 /// Monitoring's behaviour.
@@ -104,6 +121,12 @@ pub enum Incident {
 pub struct Monitoring {
     /// Numbers of the tenants that have their own.
     pub tenants: BTreeMap<TenantId, Lifecycle>,
+    /// Heartbeats of each tenant.
+    pub heartbeats: BTreeMap<TenantId, Heartbeats>,
+    /// When each tenant works on its systems.
+    pub maintenance: BTreeMap<TenantId, Vec<Maintenance>>,
+    /// What depends on what, for tenants that say so.
+    pub topologies: BTreeMap<TenantId, Arc<Topology>>,
 }
 
 type Outcome = Decision<Incident, ()>;
@@ -119,39 +142,84 @@ impl Agent for Monitoring {
 
     fn locate(&self, content: &Content) -> Result<Locator, Misdirected> {
         match content {
+            Content::Alerts(Notification { heartbeat: Some(beat), .. }) => Ok(heartbeat::locator(&beat.name)),
             Content::Alerts(notification) => Ok(Locator::Last(notification.key.0.clone())),
+            Content::Listen { name, .. } => Ok(heartbeat::locator(name)),
+            Content::Related(Related { told: Told::Origin { incident, .. } | Told::Callers { incident, .. }, .. }) => {
+                Ok(Locator::Id(incident.to_string()))
+            }
+            Content::Silences { .. } | Content::Related(Related { told: Told::Fails { .. } | Told::Over { .. }, .. }) => {
+                Ok(book::locator())
+            }
             Content::Event(event) => Ok(Locator::Id(event.incident.to_string())),
+            Content::Announced(announced) => Ok(Locator::Open(announced.key.0.clone())),
             other => Err(other.misdirected(Role::Monitoring)),
         }
     }
 
+    fn incident(&self, state: &Incident) -> Option<IncidentId> {
+        match state {
+            Incident::Open(open) | Incident::Resting { open, .. } => Some(open.id().clone()),
+            Incident::Early(_) | Incident::Closed { .. } | Incident::Heartbeat(_) | Incident::Book(_) => None,
+        }
+    }
+
+    fn beside(&self) -> Option<&'static str> {
+        Some(book::BOOK)
+    }
+
     fn decide(&self, entity: Option<Entity<Incident>>, event: Event<()>, now: DateTime<Utc>) -> Outcome {
+        self.decide_beside(entity, None, event, now)
+    }
+
+    fn decide_beside(
+        &self,
+        entity: Option<Entity<Incident>>,
+        beside: Option<&Incident>,
+        event: Event<()>,
+        now: DateTime<Utc>,
+    ) -> Outcome {
+        let rules = |tenant: &TenantId| self.rules(tenant, beside, now);
         let Some(Entity { id, state, .. }) = entity else {
             return match event {
+                Event::Message(Content::Listen { .. } | Content::Alerts(Notification { heartbeat: Some(_), .. })) => {
+                    heartbeat::decide(self, None, event, now)
+                }
+                Event::Message(Content::Silences { .. } | Content::Related(_)) => book::decide(self, None, event, now),
                 Event::Message(Content::Alerts(notification)) => {
-                    let rules = self.rules(&notification.tenant);
+                    let rules = rules(&notification.tenant);
                     Start::of(&notification, None).begin(notification, rules, now)
                 }
                 Event::Message(_) | Event::Timer(_) | Event::Outcome { .. } => Decision::unchanged("there is no such incident"),
             };
         };
         match state {
-            Incident::Early(early) => early.hears(id, event, |tenant| self.rules(tenant), now),
+            Incident::Early(early) => early.hears(id, event, rules, now),
             Incident::Open(open) => {
-                let rules = self.rules(open.tenant());
+                let rules = rules(open.tenant());
                 Turn::of(*open, None, rules, now).take(event)
             }
             Incident::Resting { open, rest } => {
-                let rules = self.rules(open.tenant());
+                let rules = rules(open.tenant());
                 Turn::of(*open, Some(rest), rules, now).take(event)
             }
-            Incident::Closed { at, episodes, .. } => after_the_end(id, (at, episodes), event, |tenant| self.rules(tenant), now),
+            Incident::Closed { at, episodes, .. } => after_the_end(id, (at, episodes), event, rules, now),
+            Incident::Heartbeat(known) => heartbeat::decide(self, Some(known), event, now),
+            Incident::Book(known) => book::decide(self, Some(known), event, now),
         }
     }
 }
 
 impl Monitoring {
-    fn rules(&self, tenant: &TenantId) -> Lifecycle {
-        self.tenants.get(tenant).copied().unwrap_or_default()
+    fn rules(&self, tenant: &TenantId, beside: Option<&Incident>, now: DateTime<Utc>) -> Rules {
+        let silences = match beside {
+            Some(Incident::Book(book)) => &*book.silences.all,
+            Some(_) | None => &[],
+        };
+        Rules {
+            maintenance: self.maintenance.get(tenant).cloned().unwrap_or_default(),
+            topology: self.topologies.get(tenant).cloned(),
+            ..Rules::new(self.tenants.get(tenant).copied().unwrap_or_default(), silences, now)
+        }
     }
 }

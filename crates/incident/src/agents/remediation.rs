@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use ed25519_dalek::VerifyingKey;
 
-use crate::agent::{Agent, Content, Decision, Entity, Event, Failure, Locator, Misdirected, Outgoing};
+use crate::agent::{AUDIT, Agent, Content, Decision, Entity, Event, Failure, Locator, Misdirected, Outgoing};
 use crate::approval::{Answer, ApprovalRequest, Approved, Directory, Policy, PolicyRule, Proposal, Refusal, SignedVote, Trust};
 use crate::evidence::{Diagnosis, Verdict};
 use crate::fact::What;
@@ -71,6 +71,10 @@ impl Agent for Remediator {
             Content::Voted(signed) => Ok(Locator::Id(signed.vote.task.to_string())),
             other => Err(other.misdirected(Role::Remediation)),
         }
+    }
+
+    fn incident(&self, state: &Remediation) -> Option<IncidentId> {
+        Some(state.incident().clone())
     }
 
     fn decide(&self, entity: Option<Entity<Remediation>>, event: Event<Done>, now: DateTime<Utc>) -> Outcome {
@@ -269,6 +273,7 @@ fn cancelled(state: Remediation, cancel: &TaskCancel, now: DateTime<Utc>) -> Out
 
 fn timer(state: Remediation, name: &str, now: DateTime<Utc>) -> Outcome {
     match (name, state) {
+        (AUDIT, state) => audited(state, now),
         (EXPIRE, Remediation::Waiting { job, .. }) => {
             Turn::new(job, now).end(Ending::Refused, "nobody answered in time: denied".to_owned())
         }
@@ -285,5 +290,19 @@ fn timer(state: Remediation, name: &str, now: DateTime<Utc>) -> Outcome {
             Turn::new(job, now).look(Looked { proposal, votes, applied_at, standing, probes })
         }
         _ => Decision::unchanged("a timer that nothing waits for"),
+    }
+}
+
+/// Its next step was lost. Each step is named, and who performs it finds what an earlier try did; so it is taken again.
+fn audited(state: Remediation, now: DateTime<Utc>) -> Outcome {
+    match state {
+        Remediation::Drafting(job) => Turn::new(job, now).draft("the plan is worked out again"),
+        Remediation::Waiting { job, proposal, votes, reminders } => Turn::new(job, now).waiting(proposal, votes, reminders),
+        Remediation::Applying { job, proposal, votes } => Turn::new(job, now).apply(proposal, votes),
+        Remediation::Verifying { job, proposal, votes, applied_at, standing, probes } => {
+            Turn::new(job, now).look(Looked { proposal, votes, applied_at, standing, probes })
+        }
+        Remediation::Undoing { job, proposal, why } => Turn::new(job, now).take_back(proposal, why),
+        Remediation::Ended { .. } => Decision::unchanged("over already"),
     }
 }

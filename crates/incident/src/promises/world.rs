@@ -13,7 +13,7 @@ use crate::fact::{Fact, What};
 use crate::id::{IncidentId, TaskId, TenantId};
 use crate::plan::{Action, Digest, Plan, Undo};
 use crate::record::{Head, Record};
-use crate::task::Phase;
+use crate::task::{Phase, Role};
 use crate::workload::Workload;
 
 /// Where something that was accepted is now.
@@ -104,13 +104,17 @@ pub struct Change {
     pub template_after: Digest,
 }
 
-/// An incident that is not over.
+/// Something that is open: an incident, a task, a question to people, a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    /// Which.
-    pub incident: String,
-    /// When it is looked at again at the latest; none: never.
+    /// Whose work it is.
+    pub role: Role,
+    /// Its entity.
+    pub entity: String,
+    /// When it is looked at again at the latest; none: there is no timer.
     pub deadline: Option<DateTime<Utc>>,
+    /// Whether something is owed for it, whose end is told to it.
+    pub is_owed: bool,
 }
 
 /// A remediation that may be changing its workload now.
@@ -226,10 +230,11 @@ pub fn undone_as_planned(undone: &[Change], facts: &[Fact]) -> Vec<Broken> {
     lies.map(|change| broken("P5", format!("taking plan {} back left something else behind", change.digest.short()))).collect()
 }
 
-/// P6, at every moment: whatever is open has a deadline.
+/// P6, at every moment: whatever is open has a deadline, or something is owed for it (which has its own: patience). The auditor asks the
+/// same of the tables, and sets going what does not.
 pub fn every_wait_has_a_deadline(open: &[Waiting]) -> Vec<Broken> {
-    let endless = open.iter().filter(|waiting| waiting.deadline.is_none());
-    endless.map(|waiting| broken("P6", format!("{} is open and waits for nothing", waiting.incident))).collect()
+    let endless = open.iter().filter(|waiting| waiting.deadline.is_none() && !waiting.is_owed);
+    endless.map(|waiting| broken("P6", format!("{} of {} is open and waits for nothing", waiting.entity, waiting.role))).collect()
 }
 
 /// P6, at the end: each incident is closed, or people have it.

@@ -7,12 +7,14 @@ use std::time::Duration;
 use bus::{Bus, Connect, User};
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
-use incident::agent::{Agent, Content, Decision, Effect, Entity, Event, Locator, Misdirected, Outgoing};
-use incident::id::TenantId;
+use incident::agent::{AUDIT, Agent, Content, Decision, Effect, Entity, Event, Locator, Misdirected, Outgoing};
+use incident::id::{IncidentId, TenantId};
 use incident::task::{Errand, Role, TaskEvent, TaskRequest, TaskStatus};
 use runtime::lifecycle::Lifecycle;
 use runtime::{Call, Context, Fault, Perform, wire};
 use serde::{Deserialize, Serialize};
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
 use store::{Options, Store, migrate, role_url};
 use testkit::{Database, Nats, eventually};
 use tokio::sync::Notify;
@@ -21,6 +23,9 @@ use tokio::sync::Notify;
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// Short, so that a test need not wait long for another process to take over.
 pub(crate) const LEASE: Duration = Duration::from_millis(600);
+
+/// Short, so that a test need not wait long for the auditor.
+pub(crate) const AUDIT_EVERY: Duration = Duration::from_millis(500);
 
 /// What the toy remembers of a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,12 +55,23 @@ impl Agent for ToyAgent {
         }
     }
 
+    fn incident(&self, state: &Toy) -> Option<IncidentId> {
+        match state {
+            Toy::Doing(request) => Some(request.incident.clone()),
+            Toy::Done => None,
+        }
+    }
+
     fn decide(&self, entity: Option<Entity<Toy>>, event: Event<u32>, _now: DateTime<Utc>) -> Decision<Toy, String> {
         match (event, entity.map(|e| (e.id, e.state))) {
             (Event::Message(Content::Request(request)), None) => {
                 let id = request.task().to_string();
                 let effects = vec![Effect { name: "do".to_owned(), body: request.message_id.clone() }];
-                Decision { effects, ..Decision::put(Entity { id, open_key: None, state: Toy::Doing(request) }, "taken on") }
+                Decision { effects, ..Decision::put(open(id, request), "taken on") }
+            }
+            (Event::Timer(name), Some((id, Toy::Doing(request)))) if name == AUDIT => {
+                let effects = vec![Effect { name: "do".to_owned(), body: request.message_id.clone() }];
+                Decision { effects, ..Decision::put(open(id, request), "done again") }
             }
             (Event::Outcome { result, .. }, Some((id, Toy::Doing(request)))) => {
                 let note = match result {
@@ -78,6 +94,10 @@ impl Agent for ToyAgent {
             _ => Decision::unchanged("nothing waits for this"),
         }
     }
+}
+
+fn open(id: String, request: TaskRequest) -> Entity<Toy> {
+    Entity { open_key: Some(id.clone()), id, state: Toy::Doing(request) }
 }
 
 /// How often each effect was tried, and what the tries shall come to.
@@ -153,9 +173,29 @@ impl Bed {
     pub(crate) async fn start(&self, doer: Doer) -> Lifecycle {
         let life = Lifecycle::default();
         let bus = Bus::connect(&Connect::new(self.nats.url(), User::Role(Role::Diagnostics), None)).await.unwrap();
-        let context = Context { role: Role::Diagnostics, bus, store: self.store().await, life: life.clone(), lease: LEASE };
+        let (role, store, audit_every) = (Role::Diagnostics, self.store().await, AUDIT_EVERY);
+        let context = Context { role, bus, store, life: life.clone(), lease: LEASE, audit_every };
         let _handle = runtime::start(context, ToyAgent, doer);
         life
+    }
+
+    /// Somebody deletes all that is owed.
+    pub(crate) async fn lose_what_is_owed(&self) {
+        let mut connection = PgConnection::connect(&self.database.url).await.unwrap();
+        let deleted = sqlx::query("delete from diagnostics.outbox where kind = 'effect'").execute(&mut connection).await.unwrap();
+        assert_eq!(deleted.rows_affected(), 1);
+    }
+
+    /// Kinds of the facts that were told.
+    pub(crate) async fn facts(&self) -> Vec<String> {
+        let client = async_nats::connect(self.nats.url()).await.unwrap();
+        let stream = async_nats::jetstream::new(client).get_stream("FACTS").await.unwrap();
+        let mut subjects = stream.info_with_subjects("fact.>").await.unwrap();
+        let mut kinds = vec![];
+        while let Some(subject) = subjects.next().await {
+            kinds.extend(subject.unwrap().0.rsplit('.').next().map(str::to_owned));
+        }
+        kinds
     }
 
     /// Another process of the same service ends the request's entity.
@@ -173,6 +213,7 @@ impl Bed {
             effects: vec![],
             timers: vec![],
             records: vec![],
+            rouses: false,
             trace: None,
             now: runtime::clock::now(),
             lease: LEASE,

@@ -132,3 +132,26 @@ async fn a_bus_that_was_away_gets_what_is_owed() {
     bed.settled().await;
     life.finish().await.unwrap();
 }
+
+#[tokio::test]
+async fn what_waits_for_nothing_is_set_going_again_and_told() {
+    let bed = Bed::new().await;
+    let stuck = Doer { hangs: true, ..Doer::default() };
+    let first = bed.start(stuck.clone()).await;
+    bed.ask("m", 1).await;
+    eventually("the first try", SOON, async || stuck.tries.lock().unwrap().get("m").copied()).await.unwrap();
+    first.finish().await.unwrap();
+    bed.lose_what_is_owed().await;
+    let before = set_going();
+    let second = bed.start(Doer::default()).await;
+    assert_eq!(bed.told(1).await, [("m".to_owned(), "done at attempt 1".to_owned())]);
+    assert!(set_going() > before);
+    let told = async || Some(bed.facts().await).filter(|kinds| kinds.contains(&"set_going".to_owned()));
+    eventually("a fact that says so", SOON, told).await.unwrap();
+    bed.settled().await;
+    second.finish().await.unwrap();
+}
+
+fn set_going() -> u64 {
+    runtime::metrics::SET_GOING.with_label_values(&["diagnostics"]).get()
+}

@@ -21,6 +21,8 @@ pub(super) struct Written {
     lags: Option<ForAWhile>,
     fires: Option<Fires>,
     resolves: Option<Fires>,
+    beats: Option<Nothing>,
+    silence: Option<ForAWhile>,
     answers: Option<Answers>,
     outage: Option<Outage>,
     away: Option<Away>,
@@ -44,6 +46,10 @@ struct Release {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Nothing {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Workload {
     workload: Place,
 }
@@ -56,11 +62,29 @@ struct ForAWhile {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "AnyOutage")]
 struct Outage {
     of: Provider,
     how: Trouble,
     for_s: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AnyOutage {
+    of: Provider,
+    how: Trouble,
+    for_s: u32,
+}
+
+impl TryFrom<AnyOutage> for Outage {
+    type Error = String;
+    fn try_from(AnyOutage { of, how, for_s }: AnyOutage) -> Result<Self, String> {
+        if of.can_fail(how) {
+            return Ok(Self { of, how, for_s });
+        }
+        Err(format!("{of:?} cannot fail like this ({how:?}); the README beside this file says who can fail how").to_lowercase())
+    }
 }
 
 #[derive(Deserialize)]
@@ -147,6 +171,8 @@ fn what(written: Written) -> Result<What, String> {
         written.lags.map(|ForAWhile { workload, for_s }| What::Lags { workload, for_s }),
         written.fires.map(What::Fires),
         written.resolves.map(What::Resolves),
+        written.beats.map(|Nothing {}| What::Beats),
+        written.silence.map(|ForAWhile { workload, for_s }| What::Silences { workload, for_s }),
         written.answers.map(What::Answers),
         written.outage.map(|Outage { of, how, for_s }| What::Outage { of, how, for_s }),
         written.away.map(|Away { role, for_s }| What::Away { role, for_s }),
@@ -156,8 +182,8 @@ fn what(written: Written) -> Result<What, String> {
     match (said.pop(), said.is_empty()) {
         (Some(what), true) => Ok(what),
         _ => Err(
-            "say one thing that happens: release, edit, trouble, relief, stuck, lags, fires, resolves, answers, outage, away or \
-                  policy"
+            "say one thing that happens: release, edit, trouble, relief, stuck, lags, fires, resolves, beats, silence, answers, outage, \
+                  away or policy"
                 .to_owned(),
         ),
     }

@@ -8,11 +8,12 @@ use incident::agent::Agent;
 use incident::handling::{self, Answer, Committed, Input, Loaded, Step};
 use incident::id::TenantId;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use incident::agent::{Content, Locator, Message};
 
-use super::{Item, Job, KEPT_FOR, LEASE, Reply, Service, name_of, redeliver};
-use crate::env::Env;
+use super::{BESIDE_FOR, Item, Job, KEPT_FOR, LEASE, Reply, Service, name_of, redeliver};
+use crate::env::{Env, StoreFate};
 use crate::faults::Site;
 use crate::log::{ACK_WAIT, letter};
 use crate::mutation::Mutation;
@@ -126,7 +127,11 @@ impl<A: Agent, P: Perform<A>> Service<A, P> {
         let Group { tenant, locator, step, mut replies, name } = group;
         let now = self.clock(env, n);
         let step = match step {
-            Step::Load(_) | Step::Commit(..) if env.strikes(Site::StoreAway, &name) => {
+            Step::Load(_) if env.store_fate() != StoreFate::Well || env.strikes(Site::StoreAway, &name) => {
+                self.give_up(env, n, &replies);
+                return None;
+            }
+            Step::Commit(..) if env.store_fate() == StoreFate::Away || env.strikes(Site::StoreAway, &name) => {
                 self.give_up(env, n, &replies);
                 return None;
             }
@@ -139,7 +144,7 @@ impl<A: Agent, P: Perform<A>> Service<A, P> {
             Step::Commit(commit, pending) => {
                 let writer = Writer { tenant: tenant.clone(), now, lease: LEASE };
                 let committed = self.commit(env, n, writer, *commit, &name);
-                if env.strikes(Site::CommitUnconfirmed, &name) {
+                if env.store_fate() == StoreFate::Unanswered || env.strikes(Site::CommitUnconfirmed, &name) {
                     self.forget_guess(n, &tenant, &locator);
                     self.give_up(env, n, &replies);
                     return None;
@@ -178,12 +183,27 @@ impl<A: Agent, P: Perform<A>> Service<A, P> {
             (Locator::Id(id), Some(replica)) => replica.recent.remove(&(load.tenant.clone(), id.clone())),
             (Locator::Id(_) | Locator::Open(_) | Locator::Last(_), _) => None,
         };
+        let beside = self.beside(env, n, &load.tenant);
         match guess {
             Some((stored, since)) if env.now - since < KEPT_FOR => {
-                Loaded { stored: Some(stored), handled: vec![false; load.inputs.len()] }
+                Loaded { stored: Some(stored), handled: vec![false; load.inputs.len()], beside }
             }
-            _ => self.store.load(&load.tenant, &load.locator, &load.inputs),
+            _ => Loaded { beside, ..self.store.load(&load.tenant, &load.locator, &load.inputs) },
         }
+    }
+
+    /// The entity that decisions may read beside their own, as this process has it.
+    fn beside(&mut self, env: &Env, n: usize, tenant: &TenantId) -> Option<Arc<A::State>> {
+        let id = self.agent.beside()?;
+        let replica = self.replicas.get_mut(n)?;
+        if let Some((state, since)) = replica.beside.get(tenant)
+            && env.now - *since < BESIDE_FOR
+        {
+            return state.clone();
+        }
+        let state = self.store.state(tenant, id).map(Arc::new);
+        replica.beside.insert(tenant.clone(), (state.clone(), env.now));
+        state
     }
 
     fn forget_guess(&mut self, n: usize, tenant: &TenantId, locator: &Locator) {
@@ -252,6 +272,10 @@ impl<A: Agent, P: Perform<A>> Service<A, P> {
             (Reply::Bus(number), Answer::Done { refused, .. }) => {
                 let Some(letter) = env.log.get(number) else { return };
                 let id = letter.message.id.clone();
+                let is_heard = if refused.is_some() { env.bus_stores() } else { env.bus_is_there() };
+                if !is_heard {
+                    return redeliver(env, number, ACK_WAIT);
+                }
                 if let Some(refusal) = refused {
                     env.trace.say(env.now, || format!("{id} is refused: {refusal}"));
                     env.log.bury(number);
@@ -273,7 +297,14 @@ impl<A: Agent, P: Perform<A>> Service<A, P> {
         if let Some(replica) = self.replicas.get_mut(n) {
             replica.sweeps_at = None;
         }
-        for timer in self.store.claim_timers(now, LEASE) {
+        if env.store_fate() == StoreFate::Away {
+            return;
+        }
+        let timers = self.store.claim_timers(now, LEASE);
+        if env.store_fate() == StoreFate::Unanswered {
+            return;
+        }
+        for timer in timers {
             let input = Input::Timer { name: timer.name, due: timer.due };
             let item = Item { tenant: timer.tenant, locator: Locator::Id(timer.entity), input, reply: Reply::Row };
             self.enqueue(env, n, item);

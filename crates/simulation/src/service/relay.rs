@@ -3,12 +3,13 @@
 
 use chrono::TimeDelta;
 use incident::agent::{Agent, Content, Failure, Locator, Message};
+use incident::fact::What;
 use incident::handling::Input;
 use incident::task::Role;
 use std::rc::Rc;
 
 use super::{Item, Job, LEASE, Queue, Reply, Service};
-use crate::env::{Env, Event};
+use crate::env::{Env, Event, StoreFate};
 use crate::faults::Site;
 use crate::mutation::Mutation;
 use crate::outside::Fate;
@@ -69,6 +70,15 @@ impl<A: Agent, P: Perform<A>> Service<A, P> {
         }
     }
 
+    /// Who hears of a fact besides the ledger.
+    fn also_heard(env: &mut Env, message: &Rc<Message>) {
+        let is_opened = matches!(&message.content, Content::Fact(fact) if matches!(fact.what, What::Opened { .. }));
+        if is_opened {
+            let number = env.log.store(Role::Communication, message.clone());
+            env.soon(&message.id, Event::Delivery(number));
+        }
+    }
+
     pub(super) fn publish(&mut self, env: &mut Env, n: usize, queue: Queue) {
         let Some(replica) = self.replicas.get_mut(n) else { return };
         let rows = match queue {
@@ -81,12 +91,15 @@ impl<A: Agent, P: Perform<A>> Service<A, P> {
             if dies > 0 {
                 return self.dies(env, n, TimeDelta::seconds(2));
             }
-            if env.strikes(Site::PublishRefused, &row.id) {
+            if !env.bus_stores() || env.strikes(Site::PublishRefused, &row.id) {
                 continue;
             }
             let (to, message) = match &row.owed {
                 Owed::Message { to, message } => (*to, message.clone()),
-                Owed::Fact { message } => (Role::Ledger, message.clone()),
+                Owed::Fact { message } => {
+                    Self::also_heard(env, message);
+                    (Role::Ledger, message.clone())
+                }
                 Owed::Effect { .. } => continue,
             };
             let message = if row.attempts > 1 && env.mutation == Some(Mutation::ResentAsNew) {
@@ -111,9 +124,24 @@ impl<A: Agent, P: Perform<A>> Service<A, P> {
         }
     }
 
-    pub(super) fn forget(&mut self, n: usize) {
-        if let Some(replica) = self.replicas.get_mut(n) {
-            self.store.delete_published(&std::mem::take(&mut replica.published));
+    /// What cannot be removed is sent again by whoever claims it.
+    pub(super) fn forget(&mut self, env: &Env, n: usize) {
+        let Some(replica) = self.replicas.get_mut(n) else { return };
+        let published = std::mem::take(&mut replica.published);
+        if env.store_fate() != StoreFate::Away {
+            self.store.delete_published(&published);
+        }
+    }
+
+    /// Renews the row's lease. A store that does not answer has not given it to anybody else either.
+    fn is_still_held(&mut self, env: &Env, row: &Row<A::Effect>, until: Time) -> bool {
+        match env.store_fate() {
+            StoreFate::Well => self.store.renew(row, until),
+            StoreFate::Away => true,
+            StoreFate::Unanswered => {
+                self.store.renew(row, until);
+                true
+            }
         }
     }
 
@@ -124,9 +152,10 @@ impl<A: Agent, P: Perform<A>> Service<A, P> {
         let Some((row, held_since)) = replica.tries.remove(&number) else { return };
         let may_be_lost = env.now - held_since > LEASE / RENEWALS_PER_LEASE;
         let is_checked = env.mutation != Some(Mutation::LeaseUnchecked);
-        if may_be_lost && is_checked && !self.store.renew(&row, now + LEASE) {
+        if may_be_lost && is_checked && !self.is_still_held(env, &row, now + LEASE) {
             return env.trace.say(env.now, || format!("{}-{n} leaves {} to who holds it now", self.role, row.id));
         }
+        let Some(replica) = self.replicas.get_mut(n) else { return };
         replica.calls.insert(number);
         let (life, skew, id) = (replica.life, replica.skew, row.id.clone());
         let call = UnderWay { row, replica: n, life, skew, looks: 0, fate: None, result: None, outcome: None };
@@ -194,7 +223,9 @@ impl<A: Agent, P: Perform<A>> Service<A, P> {
             Some(Err(Fault::Again { reason })) if waited < self.performer.patience(body) => {
                 let doublings = call.row.attempts.saturating_sub(1).min(7);
                 let wait = ms(BACKOFF_FIRST.num_milliseconds() << doublings).min(BACKOFF_MAX);
-                self.store.renew(&call.row, now + wait);
+                if env.store_fate() != StoreFate::Away {
+                    self.store.renew(&call.row, now + wait);
+                }
                 env.trace.say(env.now, || format!("{} is tried again later: {reason}", call.row.id));
                 return self.settled(n, number);
             }
@@ -235,7 +266,8 @@ impl<A: Agent, P: Perform<A>> Service<A, P> {
         let until: Time = self.clock(env, n) + LEASE;
         let is_waited_for = self.replicas.get(n).is_some_and(|replica| replica.calls.contains(&number));
         let Some(call) = self.calls.get(&number).filter(|_| is_waited_for) else { return };
-        let is_held = self.store.renew(&call.row, until) || env.mutation == Some(Mutation::LeaseUnchecked);
+        let row = call.row.clone();
+        let is_held = self.is_still_held(env, &row, until) || env.mutation == Some(Mutation::LeaseUnchecked);
         if is_held {
             let event = self.work_of(n, Job::Keep(number));
             env.at(env.now + LEASE / RENEWALS_PER_LEASE, event);

@@ -18,8 +18,8 @@ impl World {
         let mut found = world::accepted_means_kept(&self.env.witness.accepted);
         found.extend(self.deeds_and_facts());
         let committed = std::mem::take(&mut self.env.witness.committed);
-        if committed.contains(&Role::Monitoring) {
-            found.extend(world::every_wait_has_a_deadline(&self.waiting()));
+        if !committed.is_empty() {
+            found.extend(world::every_wait_has_a_deadline(&self.waiting(|role| committed.contains(&role))));
         }
         if committed.contains(&Role::Remediation) {
             found.extend(world::one_at_a_time(&self.repairs()));
@@ -39,7 +39,7 @@ impl World {
         let mut found: Vec<Broken> = witness.facts.values().flat_map(|facts| promises::broken(facts, CLOCKS_APART_MAX)).collect();
         found.extend(world::accepted_reached_an_incident(&witness.accepted, &facts));
         found.extend(world::every_incident_ended(&facts));
-        found.extend(world::every_wait_has_a_deadline(&self.waiting()));
+        found.extend(world::every_wait_has_a_deadline(&self.waiting(|_| true)));
         found.extend(world::people_are_reminded(&people_have, witness.deeds.get(deeds..).unwrap_or_default()));
         found.extend(world::undone_as_planned(&witness.undone, &facts));
         found.extend(world::what_was_owed_is_delivered(&self.shown(), &facts));
@@ -89,12 +89,18 @@ impl World {
         found
     }
 
-    fn waiting(&self) -> Vec<Waiting> {
-        let open = self.monitoring.store.entities().filter(|(_, stored)| stored.entity.open_key.is_some());
-        let waiting = open.map(|(tenant, stored)| {
-            let incident = stored.entity.id.clone();
-            let deadline = self.monitoring.store.deadline(tenant, &incident);
-            Waiting { incident, deadline }
+    /// What is open, of these roles.
+    fn waiting(&self, of: impl Fn(Role) -> bool) -> Vec<Waiting> {
+        let all = [
+            (Role::Gateway, self.gateway.store.waiting()),
+            (Role::Monitoring, self.monitoring.store.waiting()),
+            (Role::Diagnostics, self.diagnostics.store.waiting()),
+            (Role::Communication, self.communication.store.waiting()),
+            (Role::Remediation, self.remediation.store.waiting()),
+        ];
+        let of_these = all.into_iter().filter(|(role, _)| of(*role));
+        let waiting = of_these.flat_map(|(role, open)| {
+            open.into_iter().map(move |(entity, deadline, is_owed)| Waiting { role, entity, deadline, is_owed })
         });
         waiting.collect()
     }

@@ -11,7 +11,7 @@ use super::World;
 use crate::env::{Env, Event};
 use crate::outside::Episode;
 use crate::people::Reaction;
-use crate::scenario::{Happening, Moment, Rules, Scenario, What, When};
+use crate::scenario::{Happening, Moment, Provider, Rules, Scenario, Trouble, What, When};
 use crate::scene::{self, Time, s};
 
 /// For so long after the last thing that the scenario says, chance goes on.
@@ -29,6 +29,7 @@ impl Day {
         let day = Self { happens: scenario.happens.clone(), rules: scenario.rules, reached: BTreeSet::new() };
         let begins = env.now;
         env.calm_from = begins + DISTURBED_AFTER;
+        listen(&scenario.rules, env);
         for (n, happening) in day.happens.iter().enumerate() {
             if let When::At { s: at } = happening.when {
                 place(n, happening, begins + s(at), env);
@@ -60,6 +61,16 @@ impl Day {
     }
 }
 
+/// Monitoring starts, and listens for heartbeats.
+fn listen(rules: &Rules, env: &mut Env) {
+    let expected = scene::heartbeats(rules);
+    for (tenant, name) in expected.iter().flat_map(|(tenant, of)| of.keys().map(move |name| (tenant.clone(), name.clone()))) {
+        let (id, content) = (format!("listen-{name}"), Content::Listen { tenant: tenant.clone(), name });
+        let number = env.log.store(Role::Monitoring, Rc::new(Message { id, tenant, trace: None, content }));
+        env.at(env.now, Event::Delivery(number));
+    }
+}
+
 fn place(n: usize, happening: &Happening, first: Time, env: &mut Env) {
     let times = (0..happening.times).map(|time| first + s(happening.every_s * time));
     for at in times {
@@ -83,6 +94,18 @@ impl World {
             }
             What::Stuck { workload, for_s } => outside.deployment(&workload).stuck(now + s(for_s)),
             What::Lags { workload, for_s } => outside.deployment(&workload).lag(now + s(for_s)),
+            What::Silences { workload, for_s } => {
+                let (tenant, order) = scene::silence(&workload, (now, now + s(for_s)));
+                let id = format!("silence-{n}-{}", now.timestamp_millis());
+                let content = Content::Silence { tenant: tenant.clone(), order };
+                let number = self.env.log.store(Role::Gateway, Rc::new(Message { id, tenant, trace: None, content }));
+                self.env.at(now, Event::Delivery(number));
+            }
+            What::Beats => {
+                for beat in scene::beats(&self.day.rules, now) {
+                    self.env.at(now, Event::Webhook(Box::new(beat)));
+                }
+            }
             What::Fires(fires) => {
                 let (episode, late) = (Episode { since: now, fires: fires.clone() }, s(fires.late_s));
                 self.env.outside.firing.push(episode.clone());
@@ -94,6 +117,12 @@ impl World {
                 }
             }
             What::Outage { of, how, for_s } => outside.fails(of, how, now + s(for_s)),
+            What::Away { role: Role::Connectors, for_s } => {
+                // They keep nothing: who calls them is refused.
+                for of in [Provider::Slack, Provider::Jira] {
+                    outside.fails(of, Trouble::Refuses, now + s(for_s));
+                }
+            }
             What::Away { role, for_s } => {
                 if let Some((part, env)) = self.part(role) {
                     part.leaves(env, s(for_s));

@@ -48,6 +48,11 @@ fn a_mistake_in_a_scenario_is_named() {
         ("alert: X }", "alert: X }\n    edit: { workload: checkout }", "say one thing that happens"),
         ("checkout", "initech/checkout", "tenants are: acme, globex"),
         ("alert: X", "alert: X, cuont: 2", "unknown field `cuont`"),
+        (
+            "fires: { workload: checkout, alert: X }",
+            "outage: { of: nats, how: slow, for_s: 3 }",
+            "nats cannot fail like this (slow)",
+        ),
         ("incidents: 1", "incidents: {}", "say at_least, at_most, or both"),
         ("incidents: 1", "incidants: 1", "unknown field `incidants`"),
     ];

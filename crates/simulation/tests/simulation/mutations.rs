@@ -20,8 +20,7 @@ const NOTICED: [Noticed; 9] = [
     (Mutation::TimerUnchecked, &["unanswered"], 0..2_000, &["P2"]),
     // The same for an effect.
     (Mutation::LeaseUnchecked, &[], 0..4_000, &["P2"]),
-    // The one that lost it must come with its outcome while the other performs it: about one day in five thousand.
-    (Mutation::ClaimUnchecked, &["yes-and-resolved-at-once"], 4_600..4_800, &["P2"]),
+    (Mutation::TimersLost, &[], 0..20, &["P6"]),
     (Mutation::ApprovalNotConsumed, &[], 0..200, &["P2", "P3"]),
 ];
 
@@ -53,7 +52,7 @@ each! {
     a_message_that_is_sent_again_as_a_new_one: ResentAsNew,
     a_call_that_is_made_again_without_its_key: CalledWithoutKey,
     a_timer_that_fires_though_it_was_moved: TimerUnchecked,
+    a_timer_that_is_not_set: TimersLost,
     an_effect_that_is_performed_by_who_lost_it: LeaseUnchecked,
-    an_outcome_of_who_lost_the_effect: ClaimUnchecked,
     a_yes_that_counts_more_than_once: ApprovalNotConsumed,
 }

@@ -74,6 +74,7 @@ pub(crate) fn write(id: &str) -> Plain {
         effects: vec![],
         timers: vec![],
         records: vec![],
+        rouses: false,
         trace: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
         now: at(0),
         lease: LEASE,

@@ -23,7 +23,7 @@ async fn load_last(store: &Store, key: &str) -> Option<String> {
 async fn what_was_committed_is_loaded() {
     let bed = bed().await;
     let store = bed.store(Role::Monitoring).await;
-    assert_eq!(load(&store, "inc_1", &[message("m1")]).await, Loaded { stored: None, handled: vec![false] });
+    assert_eq!(load(&store, "inc_1", &[message("m1")]).await, Loaded { stored: None, handled: vec![false], beside: None });
 
     // A label may be longer than an index entry, and may carry a NUL in a document.
     let key = "service=".to_owned() + &"x".repeat(20_000);
@@ -64,7 +64,7 @@ async fn tenants_are_apart() {
     let theirs: TenantId = "other".parse().unwrap();
     let inputs = [message("m"), fired("t", at(1)), ended("e")];
     let loaded = store.load::<Value, ()>(&theirs, &Locator::Id("inc_1".to_owned()), &inputs).await.unwrap();
-    assert_eq!(loaded, Loaded { stored: None, handled: vec![false, true, true] });
+    assert_eq!(loaded, Loaded { stored: None, handled: vec![false, true, true], beside: None });
     done(&store, &Write { tenant: theirs, ..mine }).await;
     assert_eq!(store.backlog().await.unwrap(), store::Backlog { outbox: 2, timers: 2 });
 }

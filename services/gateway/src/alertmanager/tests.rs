@@ -31,8 +31,17 @@ fn alert(fingerprint: &str, service: &str) -> Value {
     })
 }
 
+fn sorted(body: &[u8]) -> Result<Vec<Written>, Problem> {
+    sorted_by(&Heartbeats::new(), body)
+}
+
+fn sorted_by(heartbeats: &Heartbeats, body: &[u8]) -> Result<Vec<Written>, Problem> {
+    let (tenant, correlation) = (tenant(), Correlation::default());
+    read(Sorting { tenant: &tenant, correlation: &correlation, heartbeats }, body, DateTime::UNIX_EPOCH)
+}
+
 fn take(payload: &Value) -> Result<Vec<Notification>, Problem> {
-    let written = read(&tenant(), &Correlation::default(), payload.to_string().as_bytes())?;
+    let written = sorted(payload.to_string().as_bytes())?;
     Ok(written.into_iter().map(|written| written.notification).collect())
 }
 
@@ -48,7 +57,7 @@ fn fields(payload: &Value) -> Vec<String> {
 }
 
 fn fields_of(body: &[u8]) -> Vec<String> {
-    let problem = read(&tenant(), &Correlation::default(), body).expect_err("a refusal");
+    let problem = sorted(body).expect_err("a refusal");
     problem.errors.into_iter().map(|error| error.field).collect()
 }
 
@@ -177,7 +186,7 @@ fn an_answer_names_a_bounded_number_of_rules() {
 fn what_is_not_json_is_malformed() {
     let deep = "[".repeat(100_000);
     for body in ["", "{", "nonsense", "{\"version\": \"4\"} more", &format!("{{\"new\": {deep}"), "\u{0}"] {
-        let problem = read(&tenant(), &Correlation::default(), body.as_bytes()).unwrap_err();
+        let problem = sorted(body.as_bytes()).unwrap_err();
         assert_eq!(problem.names(), ["malformed"], "{}", &body[..body.len().min(40)]);
     }
     // The empty pointer is the whole body.
@@ -198,7 +207,7 @@ fn a_notification_too_large_for_the_bus_becomes_several_with_steady_ids() {
         })
         .collect();
     let payload = changed(|p| p["alerts"] = json!(alerts)).to_string();
-    let read = || read(&tenant(), &Correlation::default(), payload.as_bytes()).unwrap();
+    let read = || sorted(payload.as_bytes()).unwrap();
     let written = read();
     assert!(written.len() >= 4, "{}", written.len());
     assert!(written.iter().all(|w| w.body.len() <= NOTIFICATION_BYTES_MAX));
@@ -225,7 +234,7 @@ fn the_size_of_the_body_is_the_limit_and_not_the_number_of_alerts() {
     let sizes = |service: fn(usize) -> String| {
         let body = changed(|p| p["alerts"] = json!(small_alerts(ALERTS_MAX, service))).to_string();
         assert!(body.len() <= crate::webhook::BODY_BYTES_MAX, "{}", body.len());
-        let written = read(&tenant(), &Correlation::default(), body.as_bytes()).unwrap();
+        let written = sorted(body.as_bytes()).unwrap();
         assert!(written.iter().all(|w| w.body.len() <= NOTIFICATION_BYTES_MAX));
         assert_eq!(written.iter().map(|w| w.notification.alerts.len()).sum::<usize>(), ALERTS_MAX);
         written.len()
@@ -261,9 +270,27 @@ fn an_alert_too_large_for_the_bus_is_refused() {
 
 #[test]
 fn a_body_written_is_the_notification() {
-    let written = read(&tenant(), &Correlation::default(), payload().to_string().as_bytes()).unwrap();
+    let written = sorted(payload().to_string().as_bytes()).unwrap();
     let back: Notification = serde_json::from_slice(&written[0].body).unwrap();
     assert_eq!(back, written[0].notification);
+}
+
+#[test]
+fn a_heartbeat_goes_its_own_way() {
+    let heartbeats: Heartbeats =
+        serde_json::from_value(json!({"prometheus": {"matchers": ["alertname=\"Watchdog\""], "silent_after_s": 300}})).unwrap();
+    let payload = changed(|p| {
+        let mut watchdog = alert("ff", "none");
+        watchdog["labels"] = json!({"alertname": "Watchdog", "severity": "none"});
+        p["alerts"].as_array_mut().unwrap().push(watchdog);
+    });
+    let beats = |written: &[Written]| {
+        written.iter().filter_map(|w| w.notification.heartbeat.as_ref().map(|b| b.name.to_string())).collect::<Vec<_>>()
+    };
+    let written = sorted_by(&heartbeats, payload.to_string().as_bytes()).unwrap();
+    assert_eq!((written.len(), beats(&written)), (2, vec!["prometheus".to_owned()]));
+    let written = sorted(payload.to_string().as_bytes()).unwrap();
+    assert_eq!((written.len(), beats(&written)), (2, vec![]), "where none is configured it is an alert like any other");
 }
 
 #[test]

@@ -28,6 +28,7 @@ fn click_with(slack: &SlackEdge, payload: &Value) -> Result<Click, Problem> {
     let edge = TenantEdge {
         webhook_token: Secret::new("t"),
         correlation: Correlation::default(),
+        heartbeats: [].into(),
         slack: Some(slack.clone()),
         people: vec![person],
         a2a_clients: vec![],

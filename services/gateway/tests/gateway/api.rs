@@ -14,7 +14,7 @@ use store::{Outcome, Write};
 use crate::bed::{ANN, Bed, DEE, assert_problem, bed, request, tenant};
 
 /// Puts facts on the chain, as the ledger does.
-async fn record(bed: &Bed, facts: Vec<(&str, What)>) {
+pub(crate) async fn record(bed: &Bed, facts: Vec<(&str, What)>) {
     let (mut head, now) = (Head::default(), clock::now());
     let mut records: Vec<Record> = vec![];
     for (n, (incident, what)) in facts.into_iter().enumerate() {
@@ -33,6 +33,7 @@ async fn record(bed: &Bed, facts: Vec<(&str, What)>) {
         effects: vec![],
         timers: vec![],
         records,
+        rouses: false,
         trace: None,
         now,
         lease: Duration::from_secs(5),
@@ -40,7 +41,7 @@ async fn record(bed: &Bed, facts: Vec<(&str, What)>) {
     assert!(matches!(bed.ledger.commit(&write).await.unwrap(), Outcome::Done(_)));
 }
 
-fn opened(title: &str) -> What {
+pub(crate) fn opened(title: &str) -> What {
     What::Opened { title: title.to_owned(), severity: Severity::Critical, follows: None }
 }
 

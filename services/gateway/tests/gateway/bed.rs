@@ -88,6 +88,7 @@ fn edges(replies_url: &str) -> BTreeMap<TenantId, TenantEdge> {
     let edge = |token, slack, people| TenantEdge {
         webhook_token: Secret::new(token),
         correlation: Correlation::default(),
+        heartbeats: [].into(),
         slack,
         people,
         a2a_clients: vec![],
@@ -136,7 +137,14 @@ pub(crate) async fn bed() -> Bed {
     let tenants = Tenants::new(edges(&slack.hooks_url())).unwrap();
     let agent = Gateway { ballots: BallotKeeper { directories: tenants.directories(), key: key() } };
     let agents = Agents::start(&store, &bus, ways()).await.unwrap();
-    let context = Context { role: Role::Gateway, bus, store: store.clone(), life: life.clone(), lease: Duration::from_secs(5) };
+    let context = Context {
+        role: Role::Gateway,
+        bus,
+        store: store.clone(),
+        life: life.clone(),
+        lease: Duration::from_secs(5),
+        audit_every: Duration::from_mins(1),
+    };
     let ballots = runtime::start(context, agent, Tell::new(agents.clone()));
     let replies = Replies::new(life.clone()).unwrap();
     let router = gateway::routers(Parts { tenants, intake, ballots: ballots.clone(), store, replies, agents }, &[]).unwrap().edge;

@@ -10,4 +10,5 @@ mod bed;
 mod connections;
 mod health;
 mod on_nats;
+mod silences;
 mod webhook;

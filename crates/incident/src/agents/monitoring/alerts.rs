@@ -1,14 +1,20 @@
 //! Alerts come and go: doubled, late, resolved before they fired. What is newest by their own times counts.
 
+use chrono::TimeDelta;
+
 use super::Outcome;
 use super::flap::held;
 use super::turn::Turn;
 use crate::agent::Decision;
-use crate::alert::{Alert, AlertStatus, Notification};
+use crate::alert::{Alert, AlertStatus, Labels, Notification};
 use crate::fact::What;
+use crate::fallback::Announced;
 
 /// Alerts of one incident; the rest is counted in a gap and resolved with them. Bounds the state that every commit writes.
 pub(super) const ALERTS_MAX: usize = 500;
+/// Alerts are handled within a second. What took longer than this waited for Postgres, the bus or monitoring, and people shall know that
+/// nothing was done meanwhile.
+const WAITED_FOR: TimeDelta = TimeDelta::seconds(20);
 
 impl Turn {
     pub(super) fn alerts(mut self, notification: &Notification) -> Outcome {
@@ -25,9 +31,22 @@ impl Turn {
         for alert in &notification.alerts {
             self.attach_one(alert);
         }
+        if let Some(received_at) = notification.received_at
+            && self.now - received_at >= WAITED_FOR
+        {
+            let (since, until) = (received_at.format("%H:%M"), self.now.format("%H:%M UTC"));
+            self.gap(format!("alerts of {since} could not be handled until {until}"));
+        }
         if notification.truncated_alerts > 0 {
             self.gap("Alertmanager left alerts out of a group (max_alerts)".to_owned());
         }
+    }
+
+    /// People had these alerts raw before the incident could be opened.
+    pub(super) fn announced(mut self, announced: &Announced) -> Outcome {
+        let (place, at) = (&announced.place, announced.at.format("%H:%M:%S UTC"));
+        self.gap(format!("alerts could not be handled and were announced as they came, at {at} in {place}"));
+        self.finish("announced before it could be handled")
     }
 
     fn attach_one(&mut self, alert: &Alert) {
@@ -45,7 +64,8 @@ impl Turn {
         }
         let firing = alert.status == AlertStatus::Firing;
         let (name, fingerprint) = (alert.name().to_owned(), alert.fingerprint.clone());
-        self.facts.push(What::AlertChanged { alert: name, fingerprint, firing });
+        let labels = if firing { alert.labels.clone() } else { Labels::new() };
+        self.facts.push(What::AlertChanged { alert: name, fingerprint, firing, labels });
         self.open.alerts.insert(alert.fingerprint.clone(), alert.clone());
         self.is_news |= is_known || firing;
     }

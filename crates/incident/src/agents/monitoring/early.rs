@@ -7,12 +7,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::alerts::ALERTS_MAX;
-use super::lifecycle::Lifecycle;
+use super::around::Rules;
 use super::open::{OpenIncident, Remedy};
 use super::turn::{DEADLINE, Turn};
 use super::{GRAPH, Incident, Outcome};
-use crate::agent::{Content, Decision, Entity, Event, Timer};
-use crate::alert::{Alert, AlertStatus, Notification, Severity};
+use crate::agent::{Content, Decision, Entity, Event, LOOK, Timer};
+use crate::alert::{Alert, AlertStatus, Labels, Notification, Severity};
 use crate::fact::What;
 use crate::id::{IncidentId, TenantId};
 use crate::workflow::Workflow;
@@ -34,18 +34,13 @@ pub(super) struct Start {
 
 impl Early {
     /// Alerts come; or the time is over in which their beginnings were waited for.
-    pub(super) fn hears(
-        self,
-        id: String,
-        event: Event<()>,
-        rules: impl Fn(&TenantId) -> Lifecycle,
-        now: DateTime<Utc>,
-    ) -> Outcome {
+    pub(super) fn hears(self, id: String, event: Event<()>, rules: impl Fn(&TenantId) -> Rules, now: DateTime<Utc>) -> Outcome {
         match (event, id.parse()) {
             (Event::Message(Content::Alerts(notification)), Ok(id)) => {
                 let rules = rules(&notification.tenant);
                 Start { id, early: self }.begin(notification, rules, now)
             }
+            (Event::Timer(name), _) if name == LOOK => Decision::unchanged("there is nothing to be told yet"),
             (Event::Timer(_), _) => {
                 let entity = Entity { id, open_key: None, state: Incident::Early(self) };
                 let timers = vec![Timer { name: DEADLINE.to_owned(), at: None }];
@@ -64,9 +59,9 @@ impl Start {
     }
 
     /// Opens the incident if something fires, or fired; else remembers what is over already.
-    pub(super) fn begin(self, notification: Notification, rules: Lifecycle, now: DateTime<Utc>) -> Outcome {
+    pub(super) fn begin(self, notification: Notification, rules: Rules, now: DateTime<Utc>) -> Outcome {
         if notification.alerts.iter().all(|alert| alert.status == AlertStatus::Resolved) {
-            return self.waits(notification, rules, now);
+            return self.waits(notification, &rules, now);
         }
         let Self { id, early: Early { resolved, follows } } = self;
         let worst = resolved.values().chain(&notification.alerts).map(Alert::severity).max().unwrap_or(Severity::Warning);
@@ -74,6 +69,7 @@ impl Start {
             alert: alert.name().to_owned(),
             fingerprint: alert.fingerprint.clone(),
             firing: false,
+            labels: Labels::new(),
         };
         let facts: Vec<What> = resolved.values().map(known).collect();
         let open = OpenIncident {
@@ -95,17 +91,21 @@ impl Start {
             gaps: vec![],
             bulletins: 0,
             announce_by: None,
+            muted: None,
+            unmuted_for: None,
+            kin: None,
         };
         let mut turn = Turn::of(open, None, rules, now);
         turn.facts = facts;
         turn.attach(&notification);
+        turn.enter();
         turn.open.severity = turn.open.worst_firing().unwrap_or(worst);
         let (title, severity, follows) = (turn.open.title(), turn.open.severity, turn.open.follows.clone());
         turn.facts.insert(0, What::Opened { title, severity, follows });
         turn.finish("a new incident")
     }
 
-    fn waits(mut self, notification: Notification, rules: Lifecycle, now: DateTime<Utc>) -> Outcome {
+    fn waits(mut self, notification: Notification, rules: &Rules, now: DateTime<Utc>) -> Outcome {
         let resolved = &mut self.early.resolved;
         for alert in notification.alerts {
             let is_new = resolved.get(&alert.fingerprint).is_none_or(|known| alert.starts_at > known.starts_at);

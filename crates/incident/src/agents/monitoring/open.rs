@@ -6,12 +6,14 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::StepName;
 use super::flap::{Flapping, Swings};
+use super::hush::Kin;
+use super::{StepName, heartbeat};
 use crate::alert::{Alert, AlertStatus, CorrelationKey, Severity};
 use crate::approval::ApprovalRequest;
 use crate::evidence::{Diagnosis, Verdict};
 use crate::id::{IncidentId, TenantId};
+use crate::silence::Muted;
 use crate::task::{Errand, Phase, Role, TaskRequest};
 use crate::workflow::Workflow;
 use crate::workload::Workload;
@@ -53,6 +55,15 @@ pub struct OpenIncident {
     /// Until then the first bulletin may wait for the plan.
     #[serde(default)]
     pub(super) announce_by: Option<DateTime<Utc>>,
+    /// Set while all that fires is muted.
+    #[serde(default)]
+    pub(super) muted: Option<Muted>,
+    /// What mutes until no later than this is over, whatever a clock that is a little behind says.
+    #[serde(default)]
+    pub(super) unmuted_for: Option<DateTime<Utc>>,
+    /// Set if others depend on what it is about, or that depends on others.
+    #[serde(default)]
+    pub(super) kin: Option<Kin>,
 }
 
 /// How the repair stands, as remediation told it.
@@ -86,6 +97,10 @@ impl OpenIncident {
         self.firing().next().is_none() && !matches!(self.remedy, Remedy::Running)
     }
 
+    pub(super) fn id(&self) -> &IncidentId {
+        &self.id
+    }
+
     pub(super) fn tenant(&self) -> &TenantId {
         &self.tenant
     }
@@ -105,6 +120,9 @@ impl OpenIncident {
     }
 
     pub(super) fn title(&self) -> String {
+        if let Some(silence) = self.alerts.values().find_map(heartbeat::silence) {
+            return silence.to_owned();
+        }
         let names = names(self.alerts.values());
         let again = if self.follows.is_some() { "Again: " } else { "" };
         match self.workload() {
@@ -125,6 +143,8 @@ impl OpenIncident {
         match (&self.remedy, self.workflow.state(StepName::Diagnose)) {
             (Remedy::Asked { .. }, _) => Phase::AwaitingApproval,
             (Remedy::Running, _) => Phase::Repairing,
+            _ if self.muted.is_some() => Phase::Silenced,
+            _ if self.origin().is_some() => Phase::PartOfAnother,
             _ if self.flapping.is_some() => Phase::Flapping,
             (Remedy::Recovered { .. }, _) => Phase::Repairing,
             (Remedy::None { .. }, _) => Phase::NeedsPeople,
@@ -139,16 +159,17 @@ impl OpenIncident {
     }
 
     pub(super) fn findings(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.callers().into_iter().collect();
         match self.diagnosis.as_ref().map(|d| (&d.verdict, &d.evidence)) {
-            None => vec![],
-            Some((Verdict::Inconclusive { reason }, _)) => vec![format!("Cause not found: {reason}")],
+            None => {}
+            Some((Verdict::Inconclusive { reason }, _)) => lines.push(format!("Cause not found: {reason}")),
             Some((Verdict::Hypothesis(found), evidence)) => {
-                let mut lines = vec![format!("{} (confidence {} %)", found.summary, found.confidence_percent)];
+                lines.push(format!("{} (confidence {} %)", found.summary, found.confidence_percent));
                 let cited = evidence.iter().filter(|e| found.cites.contains(&e.id));
                 lines.extend(cited.map(|e| format!("{}: {}", e.id, e.finding.line())));
-                lines
             }
         }
+        lines
     }
 }
 

@@ -7,8 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::around::Rules;
 use super::early::Start;
-use super::lifecycle::Lifecycle;
 use super::open::Remedy;
 use super::turn::{DEADLINE, Turn};
 use super::{Incident, Outcome, StepName};
@@ -65,6 +65,7 @@ impl Turn {
             Remedy::Unknown | Remedy::Asked { .. } | Remedy::Running => "alerts resolved before anything was changed".to_owned(),
         };
         self.stop_steps();
+        self.leave();
         // People who never heard of it need not hear that it is over; the record has it.
         if self.open.bulletins > 0 {
             self.lines.push(format!("Resolved: {outcome}"));
@@ -107,6 +108,7 @@ impl Turn {
         self.open.outdated = 0;
         self.open.announce_by = None;
         self.open.remedy = Remedy::Unknown;
+        self.enter();
         if self.open.flapping.is_none() {
             self.begin_anew();
         }
@@ -128,7 +130,7 @@ pub(super) fn after_the_end(
     id: String,
     (ended_at, episodes): (DateTime<Utc>, BTreeMap<String, DateTime<Utc>>),
     event: Event<()>,
-    rules: impl Fn(&TenantId) -> Lifecycle,
+    rules: impl Fn(&TenantId) -> Rules,
     now: DateTime<Utc>,
 ) -> Outcome {
     match event {

@@ -41,7 +41,7 @@ struct Course {
 
 impl Course {
     fn new(rules: Lifecycle) -> Self {
-        let monitoring = Monitoring { tenants: [(tenant(), rules)].into() };
+        let monitoring = Monitoring { tenants: [(tenant(), rules)].into(), ..Monitoring::default() };
         Self { monitoring, entity: None, deadline: None, now: at(0), log: vec![], asked: vec![], answers: true }
     }
 

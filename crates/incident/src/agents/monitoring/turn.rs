@@ -3,11 +3,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::lifecycle::{Lifecycle, told};
+use super::around::Rules;
+use super::lifecycle::told;
 use super::open::{OpenIncident, Remedy};
 use super::rest::Rest;
 use super::{GRAPH, Incident, Outcome, StepName};
-use crate::agent::{Content, Decision, Entity, Event, Outgoing, Timer};
+use crate::agent::{AUDIT, Content, Decision, Entity, Event, LOOK, Outgoing, Timer};
 use crate::fact::What;
 use crate::task::{Errand, Phase, Role};
 use crate::workflow::{Overdue, StepSpec, StepState};
@@ -26,7 +27,7 @@ pub(super) struct Turn {
     pub(super) open: OpenIncident,
     /// Set while it is at rest.
     pub(super) rest: Option<Rest>,
-    pub(super) rules: Lifecycle,
+    pub(super) rules: Rules,
     pub(super) before: Phase,
     pub(super) now: DateTime<Utc>,
     pub(super) facts: Vec<What>,
@@ -42,7 +43,7 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    pub(super) fn of(open: OpenIncident, rest: Option<Rest>, rules: Lifecycle, now: DateTime<Utc>) -> Self {
+    pub(super) fn of(open: OpenIncident, rest: Option<Rest>, rules: Rules, now: DateTime<Utc>) -> Self {
         let before = if rest.is_some() { Phase::Resolved } else { open.phase() };
         let (facts, outgoing, lines) = (vec![], vec![], vec![]);
         Self { open, rest, rules, before, now, facts, outgoing, is_news: false, is_muted: false, lines, reminders: 0 }
@@ -52,6 +53,10 @@ impl Turn {
         match event {
             Event::Message(Content::Alerts(notification)) => self.alerts(&notification),
             Event::Message(Content::Event(event)) => self.task_event(event),
+            Event::Message(Content::Announced(announced)) => self.announced(&announced),
+            Event::Message(Content::Related(related)) => self.related(related.told),
+            // Nothing passed but a moment: there is no reason to remind people.
+            Event::Timer(name) if name == LOOK || name == AUDIT => self.finish("looked at again"),
             Event::Timer(_) => self.deadline(),
             Event::Message(_) | Event::Outcome { .. } => Decision::unchanged("monitoring has no business with it"),
         }
@@ -140,6 +145,7 @@ impl Turn {
 
     /// Comes to rest if it is over, and wakes up if it is not over any more; else goes on.
     pub(super) fn finish(mut self, why: &str) -> Outcome {
+        self.hush();
         if self.open.is_quiet() && self.open.flapping.is_none() {
             return match (self.rest.take(), self.open.workflow.running(StepName::Remediate)) {
                 (Some(rest), _) => self.stays_at_rest(rest, why),
@@ -157,10 +163,11 @@ impl Turn {
     fn go_on(mut self, why: &str) -> Outcome {
         let first_bulletin = self.open.workflow.state(StepName::Announce) == &StepState::Waiting;
         for spec in self.open.workflow.ready(GRAPH) {
+            if !self.may_start(spec.name) {
+                continue;
+            }
             if spec.name.agent() != Role::Communication {
-                if self.open.flapping.is_none() {
-                    self.start(spec, 1);
-                }
+                self.start(spec, 1);
             } else if !self.waits_for_plan() {
                 self.open.bulletins = 1;
                 self.start(spec, 1);
@@ -170,11 +177,22 @@ impl Turn {
         if phase != self.before {
             self.facts.push(What::PhaseChanged { phase, why: self.why() });
         }
-        if !first_bulletin && !self.is_muted && (phase != self.before || self.is_news || !self.lines.is_empty()) {
+        // A card that is there shows that nothing more will be told.
+        let is_kept_quiet = self.is_muted || (self.open.is_hushed() && phase == self.before);
+        if !first_bulletin && !is_kept_quiet && (phase != self.before || self.is_news || !self.lines.is_empty()) {
             self.tell();
         }
         let deadline = self.next_deadline(phase);
         self.decided(why, Some(deadline), None)
+    }
+
+    /// Nobody is told of what is hushed, and nothing is proposed for it; evidence is collected, which is gone later. What flaps is left alone.
+    fn may_start(&self, step: StepName) -> bool {
+        match step {
+            StepName::Diagnose => self.open.flapping.is_none() && !self.open.is_undiagnosed(),
+            StepName::Remediate => self.open.flapping.is_none() && !self.open.is_hushed(),
+            StepName::Announce | StepName::Ticket => !self.open.is_hushed(),
+        }
     }
 
     fn next_deadline(&self, phase: Phase) -> DateTime<Utc> {
@@ -183,7 +201,7 @@ impl Turn {
         let announce_by = self.open.announce_by.filter(|at| self.open.bulletins == 0 && *at > self.now);
         let stable_at = self.open.flapping.as_ref().map(|flapping| flapping.stable_at);
         let remind = (phase == Phase::NeedsPeople).then(|| self.now + REMIND_PEOPLE);
-        let nearest = [steps, announce_by, stable_at, remind].into_iter().flatten().min();
+        let nearest = [steps, announce_by, stable_at, remind, self.open.hushed_until()].into_iter().flatten().min();
         nearest.unwrap_or(self.now + REMIND_PEOPLE)
     }
 

@@ -33,12 +33,27 @@ impl Turn {
         if let (Phase::Flapping, Some(flapping)) = (self.open.phase(), &self.open.flapping) {
             return flapping.sentence();
         }
+        if let Some(why) = self.hushed_why() {
+            return why;
+        }
         match &self.open.remedy {
             Remedy::Asked { request } => format!("{} ({})", request.plan.headline(), request.approval),
             Remedy::Running => "approved; the change is being made and verified".to_owned(),
             Remedy::Recovered { summary } => summary.clone(),
             Remedy::None { reason } => reason.clone(),
             Remedy::Unknown => self.open.title(),
+        }
+    }
+
+    /// Why nobody is told of it, while that is where it is.
+    fn hushed_why(&self) -> Option<String> {
+        match self.open.phase() {
+            Phase::Silenced => self.open.muted.as_ref().map(|muted| format!("until {} ({})", muted.until, muted.why)),
+            Phase::PartOfAnother => {
+                let origin = self.open.origin()?;
+                Some(format!("{} fails, on which this depends ({})", origin.service, origin.incident))
+            }
+            _ => None,
         }
     }
 
@@ -54,6 +69,9 @@ impl Turn {
     fn news_of(&self, phase: Phase) -> String {
         if let (Phase::Flapping, Some(flapping)) = (phase, &self.open.flapping) {
             return format!("Incident is {}: {}", flapping.sentence(), self.open.title());
+        }
+        if let Some(why) = self.hushed_why() {
+            return format!("Incident {}: {why}", phase.label());
         }
         match &self.open.remedy {
             Remedy::Asked { request } => {

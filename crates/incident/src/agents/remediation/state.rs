@@ -85,6 +85,8 @@ pub enum Standing {
         /// Since when, without a break.
         since: DateTime<Utc>,
     },
+    /// It should be well by now, but cannot be looked at. That was said, and it is looked at for some time more.
+    Held,
     /// The rollout is said to have failed.
     Failed {
         /// Since when, without a break.

@@ -18,6 +18,12 @@ const PROBE_EVERY: TimeDelta = TimeDelta::seconds(1);
 /// something of the new one moves.
 const FAILED_FOR: TimeDelta = TimeDelta::seconds(10);
 
+/// For so long after the deadline a change is held that cannot be looked at: enough for a Prometheus or an API server to be started anew,
+/// or for people to be there. Nothing says that the change is bad, so it is not undone; people have it after that.
+const HELD_FOR: TimeDelta = TimeDelta::minutes(10);
+/// Between two looks at it then: nobody waits for the second.
+const HELD_PROBE_EVERY: TimeDelta = TimeDelta::seconds(10);
+
 /// What is known while verifying.
 pub(super) struct Looked {
     pub(super) proposal: Box<Proposal>,
@@ -31,6 +37,8 @@ pub(super) struct Looked {
 enum Seen {
     Well(&'static str),
     NotYet(String),
+    /// No more than that nothing can be seen.
+    Nothing(String),
     Failed(String),
     NotOurs(String),
 }
@@ -129,6 +137,13 @@ impl Turn {
         self.put(Remediation::Waiting { job, proposal, votes: vec![], reminders: 0 }, "the plan waits for people")
     }
 
+    /// It waits on, until the plan expires.
+    pub(super) fn waiting(mut self, proposal: Box<Proposal>, votes: Vec<SignedVote>, reminders: u32) -> Outcome {
+        self.timers.push(Timer { name: EXPIRE.to_owned(), at: Some(proposal.request.plan.expires_at) });
+        let job = self.job.clone();
+        self.put(Remediation::Waiting { job, proposal, votes, reminders }, "the plan waits on, until it expires")
+    }
+
     pub(super) fn apply(mut self, proposal: Box<Proposal>, votes: Vec<SignedVote>) -> Outcome {
         let act = Act::Apply { proposal: proposal.clone(), votes: votes.clone() };
         self.effect(format!("apply-{}", self.job.generation), act);
@@ -174,7 +189,7 @@ impl Turn {
 
     /// Well for the settling time is recovered. A rollout that stays failed is undone, and so is what is not well once the deadline has
     /// passed; what is well then may still settle, because it is no longer the change that is waited for. A look that brought no
-    /// answer is not well, and not a reason to undo before the deadline.
+    /// answer is not well, and no reason to undo: past the deadline the change is held, which is said, and then people have it.
     pub(super) fn probed(mut self, looked: Looked, result: Result<Done, Failure>) -> Outcome {
         let Verification { settle_s, deadline_s, .. } = looked.proposal.request.plan.verification;
         let is_late = self.now - looked.applied_at >= TimeDelta::seconds(i64::from(deadline_s));
@@ -197,10 +212,31 @@ impl Turn {
             Seen::NotYet(seen) if is_late => {
                 return self.undo(looked.proposal, format!("no recovery within {deadline_s} s: {seen}"));
             }
-            Seen::NotYet(seen) => (Standing::Open, seen),
+            Seen::Nothing(why) if is_late => return self.hold(looked, &why),
+            Seen::NotYet(seen) | Seen::Nothing(seen) => (Standing::Open, seen),
         };
         self.timers.push(Timer { name: PROBE.to_owned(), at: Some(self.now + PROBE_EVERY) });
         self.verifying(Looked { standing, ..looked }, &seen)
+    }
+
+    /// Nothing says that the change is bad or good. That is said once, and looked at a while longer.
+    fn hold(mut self, looked: Looked, why: &str) -> Outcome {
+        let plan = &looked.proposal.request.plan;
+        let deadline = TimeDelta::seconds(i64::from(plan.verification.deadline_s));
+        if self.now - looked.applied_at >= deadline + HELD_FOR {
+            let waited = (self.now - looked.applied_at).num_minutes();
+            let headline = plan.headline();
+            let summary =
+                format!("{headline}: made, and {waited} minutes later it cannot be told whether it helped ({why}); it stays");
+            return self.end(Ending::GaveUp, summary);
+        }
+        if looked.standing != Standing::Held {
+            let note = format!("recovery cannot be told, the change stays for now: {why}");
+            self.facts.push(What::Gap { reason: note.clone() });
+            self.tell(TaskStatus::Working { note });
+        }
+        self.timers.push(Timer { name: PROBE.to_owned(), at: Some(self.now + HELD_PROBE_EVERY) });
+        self.verifying(Looked { standing: Standing::Held, ..looked }, why)
     }
 
     /// Somebody else has taken the workload on: their change stays, and what is seen says nothing of ours.
@@ -221,6 +257,10 @@ impl Turn {
 
     pub(super) fn undo(mut self, proposal: Box<Proposal>, why: String) -> Outcome {
         self.facts.push(What::Verified { recovered: false, summary: why.clone() });
+        self.take_back(proposal, why)
+    }
+
+    pub(super) fn take_back(mut self, proposal: Box<Proposal>, why: String) -> Outcome {
         self.effect(format!("undo-{}", self.job.generation), Act::Undo { proposal: proposal.clone() });
         self.tell(TaskStatus::Working { note: format!("taking the change back: {why}") });
         self.timers.push(Timer { name: PROBE.to_owned(), at: None });
@@ -284,8 +324,8 @@ impl Turn {
 fn seen(result: Result<Done, Failure>) -> Seen {
     let Probe { rollout, alerts } = match result {
         Ok(Done::Probed(probe)) => probe,
-        Ok(other) => return Seen::NotYet(format!("no look: {other:?}")),
-        Err(failure) => return Seen::NotYet(failure.reason),
+        Ok(other) => return Seen::Nothing(format!("no look: {other:?}")),
+        Err(failure) => return Seen::Nothing(failure.reason),
     };
     match (rollout, alerts) {
         (Rollout::Superseded { what }, _) => Seen::NotOurs(what),
@@ -295,7 +335,7 @@ fn seen(result: Result<Done, Failure>) -> Seen {
         (Rollout::Complete, AlertsNow::Quiet) => Seen::Well("the rollout is complete and the alert's expression no longer holds"),
         (Rollout::Complete, AlertsNow::Firing) => Seen::NotYet("the alert's expression still holds".to_owned()),
         (Rollout::Complete, AlertsNow::Unknown { why }) => {
-            Seen::NotYet(format!("it cannot be told whether the alert holds: {why}"))
+            Seen::Nothing(format!("it cannot be told whether the alert holds: {why}"))
         }
     }
 }

@@ -1,3 +1,5 @@
+//! When an incident rests, is opened again, is held while it flaps, and is over for good.
+
 use super::*;
 
 const RULES: Lifecycle = Lifecycle { reopen_s: 600, follow_s: 3_600, flap_changes: 4, flap_window_s: 600, stable_s: 300 };

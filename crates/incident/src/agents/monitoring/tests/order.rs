@@ -1,3 +1,5 @@
+//! In whatever order, and however often, alerts are told: what comes of them is the same.
+
 use proptest::prelude::*;
 
 use super::*;
