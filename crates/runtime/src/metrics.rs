@@ -7,8 +7,12 @@ use prometheus::{Encoder as _, HistogramOpts, HistogramVec, IntCounterVec, IntGa
 /// Seconds; from one fsync to the slowest call outside.
 const SECONDS: [f64; 12] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
 
-fn counter(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    #[expect(clippy::expect_used, reason = "the names in this file are valid metric names: a test makes each of them")]
+/// A counter that is shown with the others. For statics, whose names and labels are written down in the program.
+///
+/// # Panics
+/// If the name or a label is none that Prometheus takes. A test makes each counter, so none gets that far.
+pub fn counter(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    #[expect(clippy::expect_used, reason = "names stand in the program, and a test makes each counter")]
     let made = IntCounterVec::new(Opts::new(name, help), labels).expect("a valid name");
     // Registering fails only for a second metric of the same name, which a static cannot be.
     let _ = prometheus::default_registry().register(Box::new(made.clone()));

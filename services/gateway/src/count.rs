@@ -2,18 +2,11 @@
 
 use std::sync::LazyLock;
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec};
+use runtime::metrics::counter;
 
 /// Seconds; from one fsync to what a caller waits for at most.
 const SECONDS: [f64; 11] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
-
-fn counter(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    #[expect(clippy::expect_used, reason = "the names in this file are valid metric names: a test makes each of them")]
-    let made = IntCounterVec::new(Opts::new(name, help), labels).expect("a valid name");
-    // Registering fails only for a second metric of the same name, which a static cannot be.
-    let _ = prometheus::default_registry().register(Box::new(made.clone()));
-    made
-}
 
 /// Requests answered.
 pub(crate) static REQUESTS: LazyLock<IntCounterVec> =

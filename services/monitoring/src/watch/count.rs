@@ -2,15 +2,8 @@
 
 use std::sync::LazyLock;
 
-use prometheus::{IntCounterVec, Opts};
-
-fn counter(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    #[expect(clippy::expect_used, reason = "the names in this file are valid metric names: a test makes each of them")]
-    let made = IntCounterVec::new(Opts::new(name, help), labels).expect("a valid name");
-    // Registering fails only for a second metric of the same name, which a static cannot be.
-    let _ = prometheus::default_registry().register(Box::new(made.clone()));
-    made
-}
+use prometheus::IntCounterVec;
+use runtime::metrics::counter;
 
 /// Looks at one rule, by how they went.
 pub(super) static LOOKS: LazyLock<IntCounterVec> =
