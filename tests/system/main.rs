@@ -14,6 +14,8 @@ mod forged;
 mod kills;
 #[cfg(test)]
 mod manifests;
+#[cfg(test)]
+mod orders;
 mod outage;
 mod pipeline;
 #[cfg(test)]

@@ -31,7 +31,7 @@ use testkit::{Alertmanager, Cluster, Folder, Nats, Prometheus, Suite};
 pub(crate) use bus_users::Rogue;
 pub(crate) use checks::Ending;
 pub(crate) use configuration::{BOT, FALLBACK, TENANT, VOICE, WEBHOOK_TOKEN, Who, signing_key};
-pub(crate) use people::{APPROVE, REJECT, Waiting};
+pub(crate) use people::{APPROVE, Incident, REJECT, Waiting};
 pub(crate) use process::Process;
 use process::Servers;
 pub(crate) use promises::Left;

@@ -14,6 +14,7 @@ mod incidents;
 mod interactions;
 mod json;
 mod listen;
+mod orders;
 mod page;
 mod problem;
 mod replies;

@@ -82,6 +82,7 @@ const fn place(what: &What) -> Option<&Place> {
         | What::Away { .. }
         | What::Approvers { .. }
         | What::Beats
+        | What::Orders(_)
         | What::Silences { .. } => None,
     }
 }
@@ -94,6 +95,7 @@ pub(super) fn check(scenario: &Scenario) -> Result<()> {
             What::Lags { .. } => "a real API server shows what there is",
             What::Approvers { .. } => "a policy is read when a process starts",
             What::Beats => "no heartbeat is configured",
+            What::Orders(_) => "orders are given through the gateway by tests of their own",
             What::Silences { .. } => "a silence's matchers are written for the namespaces of a simulation",
             what if place(what).is_some_and(|place| place.tenant != TENANT) => "only the tenant acme is configured",
             _ => continue,
@@ -249,7 +251,12 @@ impl<'a> Play<'a> {
             }
             What::Outage { of, how, for_s } => self.breaks(of, how, for_s).await,
             What::Away { role, for_s } => self.kill(role, for_s).await,
-            What::Stuck { .. } | What::Lags { .. } | What::Approvers { .. } | What::Beats | What::Silences { .. } => {
+            What::Stuck { .. }
+            | What::Lags { .. }
+            | What::Approvers { .. }
+            | What::Beats
+            | What::Orders(_)
+            | What::Silences { .. } => {
                 bail!("{what:?} cannot be played for real")
             }
         }

@@ -236,6 +236,7 @@ impl Desk {
             gaps: vec![],
             opened_at: *since,
             follows: None,
+            attended: None,
         })
     }
 
