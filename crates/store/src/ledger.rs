@@ -198,13 +198,13 @@ impl Store {
     ) -> Result<Option<Fact>, StoreError> {
         let query = sqlx::query_as(ORDERS).bind(tenant.as_str()).bind(incident.as_str()).bind(i64::from(ROWS_MAX));
         let rows: Vec<(i64, String)> = self.run("answer-to-order", async |c| query.fetch_all(c).await).await?;
-        let facts = rows.into_iter().map(|(seq, body)| fact(seq, &body));
+        let mut facts = rows.into_iter().map(|(seq, body)| fact(seq, &body));
         let answers = |fact: &Result<Fact, _>| match fact.as_ref().map(|fact| &fact.what) {
             Ok(What::Ordered { order: answered, .. } | What::OrderRefused { order: answered, .. }) => answered == order,
             Ok(_) => false,
             Err(_) => true,
         };
-        facts.filter(answers).next().transpose()
+        facts.find(answers).transpose()
     }
 
     /// Where the audit chain of a tenant ends, by the ledger's own memory and not by its records; none if it never began. Only the

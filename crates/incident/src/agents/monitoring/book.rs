@@ -107,7 +107,9 @@ impl Book {
                 self.weigh(topology, None)
             }
             Told::Route { of, to, at } => {
-                of.into_iter().for_each(|of| self.routes.put(Route { of, to: to.clone(), at }));
+                for of in of {
+                    self.routes.put(Route { of, to: to.clone(), at });
+                }
                 self.routed(topology, now)
             }
             Told::Alone { key, at } => {

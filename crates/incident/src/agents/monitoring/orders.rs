@@ -96,7 +96,10 @@ impl Turn {
             Want::Acknowledge { .. } | Want::Unacknowledge | Want::Resolve { .. } if self.rest.is_some() => {
                 Err("it is resolved; it is opened again if its alerts fire again soon".to_owned())
             }
-            Want::Acknowledge { minutes } => self.acknowledge(&order.by, *minutes),
+            Want::Acknowledge { minutes } => {
+                self.acknowledge(&order.by, *minutes);
+                Ok(())
+            }
             Want::Unacknowledge => self.unacknowledge(&order.by),
             Want::Own { owner } => self.own(Some(owner.as_ref().unwrap_or(&order.by)), &order.by),
             Want::Release => self.own(None, &order.by),
@@ -115,23 +118,20 @@ impl Turn {
             },
             Want::Detach { alerts } => self.detach(order, alerts),
         };
-        match carried_out {
-            Err(why) => refused(order, why),
-            Ok(()) => {
-                self.facts.insert(0, done(order));
-                self.finish("a person's order")
-            }
+        if let Err(why) = carried_out {
+            return refused(order, why);
         }
+        self.facts.insert(0, done(order));
+        self.finish("a person's order")
     }
 
-    fn acknowledge(&mut self, by: &PersonId, minutes: u32) -> Result<(), String> {
+    fn acknowledge(&mut self, by: &PersonId, minutes: u32) {
         let lasts = TimeDelta::minutes(i64::from(minutes));
         let until = self.now + lasts;
         self.open.attendance.acknowledged = Some(Acknowledged { by: by.clone(), until });
         self.open.remind_at = Some(until - lasts / 4);
         self.lines.push(format!("Acknowledged by {by} until {}.", until.format("%H:%M UTC")));
         self.attended(format!("{by} looks at it"));
-        Ok(())
     }
 
     fn unacknowledge(&mut self, by: &PersonId) -> Result<(), String> {
