@@ -14,6 +14,8 @@ mod forged;
 mod kills;
 #[cfg(test)]
 mod manifests;
+#[cfg(test)]
+mod noise;
 mod outage;
 mod pipeline;
 #[cfg(test)]
