@@ -152,7 +152,7 @@ impl Agent for Monitoring {
                 Ok(book::locator())
             }
             Content::Event(event) => Ok(Locator::Id(event.incident.to_string())),
-            Content::Announced(announced) => Ok(Locator::Open(announced.key.0.clone())),
+            Content::Announced(announced) => Ok(Locator::Last(announced.key.0.clone())),
             other => Err(other.misdirected(Role::Monitoring)),
         }
     }
