@@ -73,7 +73,11 @@ impl Process {
         let config = &self.config;
         let password = config.nats_password(role)?.to_secret_string();
         let bus = Bus::connect(&Connect::new(config.nats.url.clone(), User::Role(role), Some(password))).await?;
-        let store = Store::connect(&Options::new(config.database_url(role)?, role)).await.context("connecting to Postgres")?;
+        let store = Store::open(&Options::new(config.database_url(role)?, role))?;
+        // Communication waits for it by itself: it has something to say meanwhile.
+        if role != Role::Communication {
+            store.check(role).await.context("connecting to Postgres")?;
+        }
         let (lease, audit_every) =
             (Duration::from_millis(config.process.lease_ms), Duration::from_secs(config.process.audit_s.max(1)));
         Ok(runtime::Context { role, bus, store, life: self.life.clone(), lease, audit_every })

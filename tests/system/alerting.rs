@@ -24,7 +24,7 @@ fn alert(is_firing: bool) -> Value {
 }
 
 async fn fires_and_resolves(suite: Suite) -> Result<()> {
-    let options = Options { shops: 0, alertmanagers: vec![Some(suite)], ..Options::default() };
+    let options = Options { shops: vec![], alertmanagers: vec![Some(suite)], ..Options::default() };
     let pipeline = Pipeline::with(options).await?;
     let url = format!("{}/api/v2/alerts", pipeline.alertmanagers.first().context("an Alertmanager")?.url());
     let send = async |is_firing: bool| -> Result<()> {

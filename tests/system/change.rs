@@ -63,6 +63,7 @@ async fn a_rollback_that_does_not_help_is_taken_back() -> Result<()> {
     pipeline.card().await?;
     // Requests of the same service fail elsewhere as well.
     pipeline.deploy_beside(pipeline.namespace()?, "canary", "shop:v9-err90").await?;
+    pipeline.rolled_out(pipeline.namespace()?, "canary").await?;
     pipeline.approve_in_slack().await?;
     taken_back(pipeline, "the alert's expression still holds").await
 }

@@ -8,7 +8,7 @@ use incident::task::Phase;
 use testkit::fakes::slack::{Message, SlackFake};
 use tokio::time::{Instant, interval};
 
-use crate::pipeline::{APPROVE, BAD, Ending, GOOD, Options, Pipeline, Process, SOON, Who, until};
+use crate::pipeline::{APPROVE, BAD, Ending, GOOD, Options, Pipeline, Process, SOON, Who, until, usual_shop};
 
 /// Stories, one after the other, each in a namespace of its own.
 const STORIES: usize = 5;
@@ -117,7 +117,7 @@ async fn story(pipeline: &mut Pipeline, namespace: &str, random: &mut Random) ->
 #[tokio::test]
 async fn killed_at_twenty_random_moments_it_still_does_everything_once() -> Result<()> {
     let mut random = Random::seeded()?;
-    let mut pipeline = Pipeline::with(Options { shops: STORIES, ..Options::default() }).await?;
+    let mut pipeline = Pipeline::with(Options { shops: vec![usual_shop(); STORIES], ..Options::default() }).await?;
     for namespace in pipeline.namespaces.clone() {
         story(&mut pipeline, &namespace, &mut random).await?;
     }

@@ -15,6 +15,8 @@ mod kills;
 #[cfg(test)]
 mod manifests;
 #[cfg(test)]
+mod noise;
+#[cfg(test)]
 mod orders;
 mod outage;
 mod pipeline;

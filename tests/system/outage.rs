@@ -21,7 +21,7 @@ async fn the_story_goes_on_after_the_bus_was_restarted() -> Result<()> {
 
 #[tokio::test]
 async fn readiness_names_the_part_that_is_away_and_the_process_lives() -> Result<()> {
-    let mut pipeline = Pipeline::with(Options { channels: false, shops: 0, ..Options::default() }).await?;
+    let mut pipeline = Pipeline::with(Options { channels: false, shops: vec![], ..Options::default() }).await?;
     let (status, text) = pipeline.page("/readyz").await?;
     ensure!(status == 200 && text.lines().count() == 12 && !text.contains("NOT"), "{status} {text}");
     pipeline.stop_nats().await?;

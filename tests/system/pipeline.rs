@@ -19,18 +19,23 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use incident::id::TenantId;
+use incident::storm::StormRules;
+use incident::task::Role;
+use incident::topology::Topology;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use local::shop::{self, DEPLOYMENT, Shop};
 use serde_json::json;
+use simulation::scenario::Place;
 use testkit::fakes::jira::{JiraFake, JiraOptions};
 use testkit::fakes::slack::{SlackFake, SlackOptions};
 use testkit::{Alertmanager, Cluster, Folder, Nats, Prometheus, Suite};
 
 pub(crate) use bus_users::Rogue;
 pub(crate) use checks::Ending;
-pub(crate) use configuration::{BOT, FALLBACK, TENANT, VOICE, WEBHOOK_TOKEN, Who, signing_key};
+pub(crate) use configuration::{BOT, FALLBACK, OTHER_TENANT, TENANT, VOICE, WATCHDOG, Who, signing_key, webhook_token};
 pub(crate) use people::{APPROVE, Incident, REJECT, Waiting};
 pub(crate) use process::Process;
 use process::Servers;
@@ -66,10 +71,18 @@ pub(crate) struct Options {
     pub(crate) nats_cluster: bool,
     /// The Alertmanagers that notify, by version; the shop's Prometheus tells all of them.
     pub(crate) alertmanagers: Vec<Option<Suite>>,
-    /// Namespaces with a shop in each; without any there is no Prometheus either.
-    pub(crate) shops: usize,
+    /// Shops, each in a namespace of its own; without any there is no Prometheus either.
+    pub(crate) shops: Vec<Place>,
     /// What runs in them at first.
     pub(crate) image: &'static str,
+    /// Whether there is a second tenant, with channels of its own.
+    pub(crate) two_tenants: bool,
+    /// After how long without it a heartbeat is silent, in seconds; none is listened for without it.
+    pub(crate) heartbeat_s: Option<u32>,
+    /// When very much happens at once.
+    pub(crate) storm: Option<StormRules>,
+    /// What depends on what.
+    pub(crate) topology: Option<Topology>,
     /// Rules of the metric watch, which looks once a second.
     pub(crate) watch: Option<&'static str>,
     /// Where traces go.
@@ -91,13 +104,22 @@ impl Default for Options {
             apart: false,
             nats_cluster: false,
             alertmanagers: vec![None],
-            shops: 1,
+            shops: vec![usual_shop()],
             image: GOOD,
+            two_tenants: false,
+            heartbeat_s: None,
+            storm: None,
+            topology: None,
             watch: None,
             otlp: None,
             log: "info,runtime=debug,rmcp=warn",
         }
     }
+}
+
+/// The shop that most tests have.
+pub(crate) fn usual_shop() -> Place {
+    Place { tenant: TENANT.to_owned(), name: DEPLOYMENT.to_owned() }
 }
 
 /// A revision without errors.
@@ -134,8 +156,10 @@ pub(crate) struct Pipeline {
     postgres: Postgres,
     /// The Kubernetes API.
     pub(crate) cluster: Cluster,
-    /// Where the shops are.
+    /// Where the shops are, in order.
     pub(crate) namespaces: Vec<String>,
+    /// Which shop each of them has.
+    places: BTreeMap<String, Place>,
     _shop: Option<Shop>,
     /// The metrics, if there is a shop.
     pub(crate) prometheus: Option<Prometheus>,
@@ -170,9 +194,10 @@ impl Pipeline {
 
     async fn build(options: Options) -> Result<Box<Self>> {
         let home = Folder::new()?;
-        let jira_options = JiraOptions::default();
+        let mut jira_options = JiraOptions::default();
         let mut slack_options = SlackOptions { posts_per_second: 50.0, ..SlackOptions::default() };
-        slack_options.channels.push(FALLBACK.to_owned());
+        slack_options.channels.extend([FALLBACK.to_owned(), configuration::OTHER_CHANNEL.to_owned()]);
+        jira_options.projects.push(configuration::OTHER_PROJECT.to_owned());
         let port = configuration::free_port()?;
         let (slack, jira, cluster, postgres) = tokio::try_join!(
             SlackFake::start(slack_options),
@@ -183,6 +208,7 @@ impl Pipeline {
         let gateway = format!("http://127.0.0.1:{port}");
         let alertmanagers = sources::alertmanagers(&options.alertmanagers, &gateway).await?;
         let (namespaces, shop) = sources::shops(&cluster, &options).await?;
+        let places = namespaces.iter().cloned().zip(options.shops.iter().cloned()).collect();
         let prometheus = match &shop {
             Some(shop) => Some(sources::prometheus(shop, &alertmanagers).await?),
             None => None,
@@ -193,7 +219,7 @@ impl Pipeline {
             None
         };
         let [connectors_port] = if options.apart { local::free_ports()? } else { [0] };
-        let places = configuration::Places {
+        let reached = configuration::Places {
             slack: &slack,
             jira: &jira,
             kubeconfig: wires.as_ref().map_or(cluster.kubeconfig.as_path(), Wires::kubeconfig),
@@ -201,7 +227,7 @@ impl Pipeline {
             port,
             connectors_port,
         };
-        configuration::write(home.path(), &options, &places)?;
+        configuration::write(home.path(), &options, &reached)?;
         let users = process::nats_users(home.path()).await?;
         let nats = if options.nats_cluster { testkit::nats_cluster(&users).await? } else { testkit::nats(&users).await? };
         let directly = postgres.url();
@@ -219,6 +245,7 @@ impl Pipeline {
             postgres,
             cluster,
             namespaces,
+            places,
             _shop: shop,
             prometheus,
             wires,
@@ -238,9 +265,26 @@ impl Pipeline {
         self.namespaces.first().map(String::as_str).context("this pipeline has no shop")
     }
 
+    /// Whose pipeline it is.
+    pub(crate) fn tenants(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let other = self.options.two_tenants.then_some(OTHER_TENANT);
+        std::iter::once(TENANT).chain(other)
+    }
+
+    /// What the shop's Deployment in this namespace is called.
+    fn name<'a>(&'a self, namespace: &str) -> &'a str {
+        self.places.get(namespace).map_or(DEPLOYMENT, |place| &place.name)
+    }
+
+    /// Whose shop is in this namespace.
+    pub(crate) fn owner(&self, namespace: &str) -> Result<TenantId> {
+        Ok(self.places.get(namespace).map_or(TENANT, |place| &place.tenant).parse()?)
+    }
+
     /// Somebody releases an image in the shop.
     pub(crate) async fn release(&self, namespace: &str, image: &str) -> Result<()> {
-        shop::set_image(&self.cluster.client, namespace, image).await?;
+        let shop = shop::Place { namespace, name: self.name(namespace) };
+        shop.set_image(&self.cluster.client, image).await?;
         self.was_changed(namespace);
         Ok(())
     }
@@ -255,9 +299,23 @@ impl Pipeline {
         let limit = self.deployment(namespace).await?.spec.revision_history_limit.unwrap_or(10) + 1;
         let change = Patch::Merge(json!({ "spec": { "revisionHistoryLimit": limit } }));
         let deployments = Api::<Deployment>::namespaced(self.cluster.client.clone(), namespace);
-        deployments.patch(DEPLOYMENT, &PatchParams::default(), &change).await?;
+        deployments.patch(self.name(namespace), &PatchParams::default(), &change).await?;
         self.was_changed(namespace);
         Ok(())
+    }
+
+    /// From now on so many people must say yes: a policy is read when its process starts.
+    pub(crate) async fn require(&mut self, approvers: u8) -> Result<()> {
+        for tenant in self.tenants() {
+            self.process.reconfigure(|config| {
+                let rule = config.pointer_mut(&format!("/tenants/{tenant}/policy/0/approvers"));
+                *rule.context("a policy")? = json!(approvers);
+                Ok(())
+            })?;
+        }
+        self.options.approvers = approvers;
+        self.process.kill9_role(Role::Remediation).await?;
+        self.process.launch_role(Role::Remediation)
     }
 
     fn was_changed(&self, namespace: &str) {
@@ -272,9 +330,9 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Deploys another image of the same service beside the shop's own, under another name.
+    /// Deploys another image of the same service beside the shop's own, under another name; returns when it is asked for.
     pub(crate) async fn deploy_beside(&self, namespace: &str, name: &str, image: &str) -> Result<()> {
-        let labels = json!({ "app": name, "service": DEPLOYMENT });
+        let labels = json!({ "app": name, "service": self.name(namespace) });
         let deployment = json!({
             "metadata": { "name": name, "labels": labels },
             "spec": {
@@ -288,12 +346,17 @@ impl Pipeline {
         });
         let deployments = Api::<Deployment>::namespaced(self.cluster.client.clone(), namespace);
         deployments.create(&PostParams::default(), &serde_json::from_value(deployment)?).await?;
+        Ok(())
+    }
+
+    /// Waits until a Deployment is as it was asked to be.
+    pub(crate) async fn rolled_out(&self, namespace: &str, name: &str) -> Result<()> {
         sources::rolled_out(&self.cluster, namespace, name).await
     }
 
     /// The Deployment as the API has it.
     pub(crate) async fn deployment(&self, namespace: &str) -> Result<Deployment> {
-        Ok(Api::<Deployment>::namespaced(self.cluster.client.clone(), namespace).get(DEPLOYMENT).await?)
+        Ok(Api::<Deployment>::namespaced(self.cluster.client.clone(), namespace).get(self.name(namespace)).await?)
     }
 
     /// The image that the Deployment asks for.

@@ -26,13 +26,22 @@ pub use self::behaviour::Behaviour;
 use self::traffic::Traffic;
 use crate::{Error, Result};
 
-/// The shop's only Deployment, its container, and the value of the label `service`.
+/// The shop's usual Deployment, its container, and the value of the label `service`.
 pub const DEPLOYMENT: &str = "checkout";
 const FIELD_MANAGER: &str = "shop";
 /// Enough for a rollout to have old and new pods at once.
 const REPLICAS: i32 = 3;
 /// A rollout that gets nowhere is declared failed this soon (Kubernetes' default is 600 s: no demo waits that long).
 const PROGRESS_DEADLINE_SECONDS: i32 = 10;
+
+/// A Deployment of the shop; its container and the label `service` are called as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// Where.
+    pub namespace: &'a str,
+    /// What it is called.
+    pub name: &'a str,
+}
 
 /// A running shop: kubelet, customers and counters. Dropping it ends them.
 pub struct Shop {
@@ -71,47 +80,61 @@ impl Shop {
     }
 }
 
-/// Creates the Deployment with `image`, or brings an existing one back to it.
+/// Creates the usual Deployment with `image`, or brings an existing one back to it.
 pub async fn deploy(client: &Client, namespace: &str, image: &str) -> Result<()> {
-    let labels = json!({"app": DEPLOYMENT, "service": DEPLOYMENT});
-    let deployment = json!({
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {
-            "name": DEPLOYMENT,
-            "labels": labels,
-            "annotations": {"kubernetes.io/change-cause": format!("deploy {image}")},
-        },
-        "spec": {
-            "replicas": REPLICAS,
-            "revisionHistoryLimit": 10,
-            "progressDeadlineSeconds": PROGRESS_DEADLINE_SECONDS,
-            "selector": {"matchLabels": {"app": DEPLOYMENT}},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {"containers": [{
-                    "name": DEPLOYMENT,
-                    "image": image,
-                    "ports": [{"containerPort": 8080, "protocol": "TCP"}],
-                    "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
-                }]},
-            },
-        },
-    });
-    patch(client, namespace, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(deployment)).await
+    Place { namespace, name: DEPLOYMENT }.deploy(client, image).await
 }
 
-/// Changes the image of the Deployment, as a release does: a new revision rolls out.
+/// Changes the image of the usual Deployment, as a release does: a new revision rolls out.
 pub async fn set_image(client: &Client, namespace: &str, image: &str) -> Result<()> {
-    let change = json!({
-        "metadata": {"annotations": {"kubernetes.io/change-cause": format!("set image {image}")}},
-        "spec": {"template": {"spec": {"containers": [{"name": DEPLOYMENT, "image": image}]}}},
-    });
-    patch(client, namespace, &PatchParams::default(), &Patch::Strategic(change)).await
+    Place { namespace, name: DEPLOYMENT }.set_image(client, image).await
 }
 
-async fn patch(client: &Client, namespace: &str, params: &PatchParams, change: &Patch<serde_json::Value>) -> Result<()> {
-    let deployments = Api::<Deployment>::namespaced(client.clone(), namespace);
-    let failed = Error::kubernetes(format!("changing the Deployment {namespace}/{DEPLOYMENT}"));
-    deployments.patch(DEPLOYMENT, params, change).await.map(drop).map_err(failed)
+impl Place<'_> {
+    /// Creates the Deployment with `image`, or brings an existing one back to it.
+    pub async fn deploy(self, client: &Client, image: &str) -> Result<()> {
+        let name = self.name;
+        let labels = json!({"app": name, "service": name});
+        let deployment = json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {
+                "name": name,
+                "labels": labels,
+                "annotations": {"kubernetes.io/change-cause": format!("deploy {image}")},
+            },
+            "spec": {
+                "replicas": REPLICAS,
+                "revisionHistoryLimit": 10,
+                "progressDeadlineSeconds": PROGRESS_DEADLINE_SECONDS,
+                "selector": {"matchLabels": {"app": name}},
+                "template": {
+                    "metadata": {"labels": labels},
+                    "spec": {"containers": [{
+                        "name": name,
+                        "image": image,
+                        "ports": [{"containerPort": 8080, "protocol": "TCP"}],
+                        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
+                    }]},
+                },
+            },
+        });
+        self.patch(client, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(deployment)).await
+    }
+
+    /// Changes the image, as a release does: a new revision rolls out.
+    pub async fn set_image(self, client: &Client, image: &str) -> Result<()> {
+        let change = json!({
+            "metadata": {"annotations": {"kubernetes.io/change-cause": format!("set image {image}")}},
+            "spec": {"template": {"spec": {"containers": [{"name": self.name, "image": image}]}}},
+        });
+        self.patch(client, &PatchParams::default(), &Patch::Strategic(change)).await
+    }
+
+    async fn patch(self, client: &Client, params: &PatchParams, change: &Patch<serde_json::Value>) -> Result<()> {
+        let Place { namespace, name } = self;
+        let deployments = Api::<Deployment>::namespaced(client.clone(), namespace);
+        let failed = Error::kubernetes(format!("changing the Deployment {namespace}/{name}"));
+        deployments.patch(name, params, change).await.map(drop).map_err(failed)
+    }
 }

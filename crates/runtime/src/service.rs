@@ -9,7 +9,7 @@ use incident::agent::{Agent, Content, Message};
 use incident::handling::{Answer, Input};
 use incident::id::TenantId;
 use incident::task::Role;
-use store::Store;
+use store::{Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -23,6 +23,9 @@ use crate::{audit, relay, sweep, telemetry, wire};
 
 /// Commits whose messages wait to be published; past that, committing waits.
 const PUBLICATIONS_WAITING_MAX: usize = 256;
+
+/// Between two questions to a store that is away.
+const STORE_ASKED_EVERY: Duration = Duration::from_secs(1);
 
 /// What a service needs to run.
 #[derive(Debug, Clone)]
@@ -39,6 +42,31 @@ pub struct Context {
     pub lease: Duration,
     /// How often it is looked whether anything is stuck.
     pub audit_every: Duration,
+}
+
+impl Context {
+    /// Waits for a store that was only opened, until it answers or the process stops.
+    ///
+    /// # Errors
+    /// If its schema is not what this program needs.
+    pub async fn await_store(&self) -> Result<(), StoreError> {
+        let mut is_said = false;
+        loop {
+            let error = match self.store.check(self.role).await {
+                Err(error) if error.is_transient() => error,
+                other => return other,
+            };
+            if !is_said {
+                let error = crate::chain(&error);
+                tracing::warn!(error, "Postgres is away; what needs it starts when it is back");
+                is_said = true;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(STORE_ASKED_EVERY) => {}
+                () = self.life.stopping() => return Ok(()),
+            }
+        }
+    }
 }
 
 /// A person's answer that could not be handled now.

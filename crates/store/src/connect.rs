@@ -62,6 +62,16 @@ impl Store {
     /// # Errors
     /// If the address is none, Postgres cannot be reached (transient), or the schema was not migrated.
     pub async fn connect(options: &Options) -> Result<Self, StoreError> {
+        let store = Self::open(options)?;
+        store.check(options.role).await?;
+        Ok(store)
+    }
+
+    /// The same for a Postgres that may be away: nothing is asked of it yet, so [`Store::check`] is owed before anything else.
+    ///
+    /// # Errors
+    /// If the address is none.
+    pub fn open(options: &Options) -> Result<Self, StoreError> {
         let schema = options.role.as_str();
         let address = PgConnectOptions::from_str(&options.url)
             .map_err(StoreError::Address)?
@@ -73,13 +83,14 @@ impl Store {
                 ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_MS_MAX),
                 ("plan_cache_mode", "force_generic_plan"),
             ]);
-        let pool = Pool::open(address, options.connections_max);
-        let store = Self { pool };
-        store.check_version(options.role).await?;
-        Ok(store)
+        Ok(Self { pool: Pool::open(address, options.connections_max) })
     }
 
-    async fn check_version(&self, role: Role) -> Result<(), StoreError> {
+    /// Checks that a role's schema is there.
+    ///
+    /// # Errors
+    /// If Postgres cannot be reached (transient), or the schema was not migrated.
+    pub async fn check(&self, role: Role) -> Result<(), StoreError> {
         let there = sqlx::query_scalar("select to_regclass('migration') is not null");
         let there: bool = self.run("schema-check", async |c| there.fetch_one(c).await).await?;
         let found = if there {

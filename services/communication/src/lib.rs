@@ -89,6 +89,8 @@ pub async fn run(context: Context, config: Config) -> anyhow::Result<()> {
         let life = context.life.clone();
         context.life.spawn("fallback", fallback.run(life));
     }
+    // Without a database there is this to say, and nothing else.
+    context.await_store().await.context("connecting to Postgres")?;
     let speaker = Speaker { slack: connector("slack")?, jira: connector("jira")?, tenants: config.tenants.clone() };
     runtime::serve(context, agent, speaker).await
 }

@@ -14,12 +14,20 @@ use super::Options;
 
 /// Whose pipeline it is.
 pub(crate) const TENANT: &str = "acme";
+/// Somebody else's, where a test has two.
+pub(crate) const OTHER_TENANT: &str = "globex";
+/// Where that tenant is told of incidents.
+pub(super) const OTHER_CHANNEL: &str = "C0GLOBEX";
+/// That tenant's project.
+pub(super) const OTHER_PROJECT: &str = "GLX";
 /// The Alertmanagers' bearer token.
-pub(crate) const WEBHOOK_TOKEN: &str = "webhook-token-of-acme-0123456789";
+pub(super) const WEBHOOK_TOKEN: &str = "webhook-token-of-acme-0123456789";
 /// The gateway's Ed25519 seed.
 const SIGNING_SEED: &str = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
 /// Its public half (RFC 8032, section 7.1, test 1).
 const PUBLIC_KEY: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+/// The file that says what depends on what.
+const TOPOLOGY: &str = "topology.yaml";
 const CONNECTORS_TOKEN: &str = "connectors-token-0123456789abcdef";
 /// What the fake workspace signs as.
 const SLACK_APP: &str = "A0PARAMEDIC";
@@ -27,6 +35,8 @@ const SLACK_TEAM: &str = "T0FAKE";
 
 /// The channel for alerts that cannot be handled.
 pub(crate) const FALLBACK: &str = "C0FALLBACK";
+/// The alert that always fires.
+pub(crate) const WATCHDOG: &str = "Watchdog";
 /// Token of an A2A client that gives diagnostics work, over HTTP and NATS.
 pub(crate) const BOT: &str = "token-of-the-bot-0123456789";
 /// Token of an A2A client that brings Ana's decisions.
@@ -70,6 +80,11 @@ impl Who {
         }
     }
 
+    /// The token of the person of this name at a tenant.
+    pub(crate) fn token_at(self, tenant: &str) -> String {
+        if tenant == TENANT { self.token().to_owned() } else { format!("{}-at-{tenant}", self.token()) }
+    }
+
     const fn group(self) -> &'static str {
         match self {
             Self::Ana | Self::Ben => "sre",
@@ -77,10 +92,15 @@ impl Who {
         }
     }
 
-    fn entry(self) -> Value {
-        let token = digest(self.token());
+    fn entry(self, tenant: &str) -> Value {
+        let token = digest(&self.token_at(tenant));
         json!({ "id": self.id(), "groups": [self.group()], "slack_user": self.slack_user(), "token_sha256": token })
     }
+}
+
+/// The bearer token of a tenant's Alertmanagers.
+pub(crate) fn webhook_token(tenant: &str) -> String {
+    if tenant == TENANT { WEBHOOK_TOKEN.to_owned() } else { format!("webhook-token-of-{tenant}-0123456789") }
 }
 
 fn digest(token: &str) -> String {
@@ -132,6 +152,9 @@ pub(super) fn write(home: &Path, options: &Options, places: &Places<'_>) -> Resu
     put("tokens.toml", toml::to_string(&json!({ "person": Who::Ana.token(), "webhook": WEBHOOK_TOKEN }))?)?;
     std::fs::create_dir(home.join("runbooks")).context("creating the runbooks' folder")?;
     put("runbooks/rollback-bad-deploy.yaml", serde_yaml_ng::to_string(&runbook(options))?)?;
+    if let Some(topology) = &options.topology {
+        put(TOPOLOGY, serde_yaml_ng::to_string(topology)?)?;
+    }
     let Some(rules) = options.watch else { return Ok(()) };
     std::fs::create_dir(home.join("watch")).context("creating the watch rules' folder")?;
     put("watch/rules.yaml", rules.to_owned())
@@ -162,6 +185,9 @@ fn configuration(options: &Options, places: &Places<'_>) -> Value {
         "telemetry": { "log": options.log },
         "tenants": { TENANT: tenant(options, places) },
     });
+    if options.two_tenants {
+        put(&mut config, "/tenants", OTHER_TENANT, other_tenant(options, places));
+    }
     if options.nats_cluster {
         put(&mut config, "/nats", "replicas", json!(3));
     }
@@ -175,13 +201,32 @@ fn configuration(options: &Options, places: &Places<'_>) -> Value {
 }
 
 fn tenant(options: &Options, places: &Places<'_>) -> Value {
+    let mut tenant = any_tenant(TENANT, options, places);
+    let clients = json!([
+        { "name": "bot", "token_sha256": digest(BOT), "agents": ["diagnostics"], "nats_password": BOT },
+        { "name": "voice", "token_sha256": digest(VOICE), "speaks_for": Who::Ana.id() },
+    ]);
+    put(&mut tenant, "", "a2a_clients", clients);
+    if options.watch.is_some() {
+        put(&mut tenant, "", "watch", json!({ "rules": "watch", "interval_s": 1 }));
+    }
+    tenant
+}
+
+fn other_tenant(options: &Options, places: &Places<'_>) -> Value {
+    let mut tenant = any_tenant(OTHER_TENANT, options, places);
+    if options.channels {
+        put(&mut tenant, "", "slack", json!({ "channel": OTHER_CHANNEL }));
+        put(&mut tenant, "", "jira", json!({ "project": OTHER_PROJECT }));
+    }
+    tenant
+}
+
+/// What tenants have in common.
+fn any_tenant(id: &str, options: &Options, places: &Places<'_>) -> Value {
     let mut tenant = json!({
-        "webhook_token": WEBHOOK_TOKEN,
-        "people": Who::ALL.map(Who::entry),
-        "a2a_clients": [
-            { "name": "bot", "token_sha256": digest(BOT), "agents": ["diagnostics"], "nats_password": BOT },
-            { "name": "voice", "token_sha256": digest(VOICE), "speaks_for": Who::Ana.id() },
-        ],
+        "webhook_token": webhook_token(id),
+        "people": Who::ALL.map(|who| who.entry(id)),
         "policy": [{
             "namespaces": [], "approvers": options.approvers, "groups": ["sre"],
             "expires_s": options.expires_s, "remind_s": options.remind_s,
@@ -191,8 +236,15 @@ fn tenant(options: &Options, places: &Places<'_>) -> Value {
     if let Some(url) = &places.prometheus {
         put(&mut tenant, "", "prometheus", json!({ "url": url }));
     }
-    if options.watch.is_some() {
-        put(&mut tenant, "", "watch", json!({ "rules": "watch", "interval_s": 1 }));
+    if let Some(silent_after_s) = options.heartbeat_s {
+        let heartbeat = json!({ "matchers": [format!("alertname=\"{WATCHDOG}\"")], "silent_after_s": silent_after_s });
+        put(&mut tenant, "", "heartbeat", json!({ "prometheus": heartbeat }));
+    }
+    if let Some(storm) = options.storm {
+        put(&mut tenant, "", "storm", json!(storm));
+    }
+    if options.topology.is_some() {
+        put(&mut tenant, "", "topology", json!(TOPOLOGY));
     }
     tenant
 }

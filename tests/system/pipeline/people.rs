@@ -12,7 +12,7 @@ use serde_json::Value;
 use testkit::Alertmanager;
 use testkit::fakes::slack::{Answered, Ephemeral, Interaction, Message};
 
-use super::{Pipeline, SOON, TENANT, Who, until};
+use super::{Pipeline, SOON, TENANT, Who, until, webhook_token};
 
 /// The card's button that says yes.
 pub(crate) const APPROVE: &str = "paramedic_approve";
@@ -58,13 +58,25 @@ pub(super) fn client() -> Result<Client> {
 impl Pipeline {
     /// Calls the API as a person; gives status and body.
     pub(crate) async fn api(&self, who: Who, method: Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, Value)> {
-        let mut request = client()?.request(method, format!("{}{path}", self.process.gateway)).bearer_auth(who.token());
+        self.call(&who.token_at(TENANT), method, path, body).await
+    }
+
+    async fn call(&self, token: &str, method: Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, Value)> {
+        let mut request = client()?.request(method, format!("{}{path}", self.process.gateway)).bearer_auth(token);
         if let Some(body) = body {
             request = request.json(body);
         }
         let response = request.send().await.with_context(|| format!("calling {path}"))?;
         let status = response.status();
         Ok((status, response.json().await.unwrap_or_default()))
+    }
+
+    /// Tells the gateway what a tenant's Alertmanager would; it must accept.
+    pub(crate) async fn accepts(&self, tenant: &str, body: &Value) -> Result<()> {
+        let url = format!("{}/v1/alertmanager/{tenant}", self.process.gateway);
+        let answer = client()?.post(url).bearer_auth(webhook_token(tenant)).json(body).send().await?;
+        ensure!(answer.status().is_success(), "an alert is not accepted: {}", answer.status());
+        Ok(())
     }
 
     /// A page for whoever operates it.
@@ -89,14 +101,23 @@ impl Pipeline {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        let (status, body) = self.api(Who::Ana, Method::GET, path, None).await?;
+        self.get_at(TENANT, path).await
+    }
+
+    async fn get_at<T: DeserializeOwned>(&self, tenant: &str, path: &str) -> Result<T> {
+        let (status, body) = self.call(&Who::Ana.token_at(tenant), Method::GET, path, None).await?;
         ensure!(status.is_success(), "{path}: {status} {body}");
         serde_json::from_value(body).with_context(|| format!("reading {path}"))
     }
 
     /// All incidents.
     pub(crate) async fn incidents(&self) -> Result<Vec<Incident>> {
-        Ok(self.get::<Page<Incident>>("/v1/incidents?state=any&limit=100").await?.items)
+        self.incidents_of(TENANT).await
+    }
+
+    /// All incidents of a tenant.
+    pub(crate) async fn incidents_of(&self, tenant: &str) -> Result<Vec<Incident>> {
+        Ok(self.get_at::<Page<Incident>>(tenant, "/v1/incidents?state=any&limit=100").await?.items)
     }
 
     /// The only incident.
@@ -120,14 +141,15 @@ impl Pipeline {
 
     /// All that happened in an incident, in order.
     pub(crate) async fn facts(&self, incident: &str) -> Result<Vec<What>> {
-        Ok(self.record(incident).await?.into_iter().map(|fact| fact.what).collect())
+        Ok(self.record(TENANT, incident).await?.into_iter().map(|fact| fact.what).collect())
     }
 
-    /// The same as it was recorded.
-    pub(crate) async fn record(&self, incident: &str) -> Result<Vec<Fact>> {
+    /// What a tenant's incident was, as it was recorded.
+    pub(crate) async fn record(&self, tenant: &str, incident: &str) -> Result<Vec<Fact>> {
         let (mut facts, mut after) = (Vec::new(), "0".to_owned());
         loop {
-            let page: Page<Fact> = self.get(&format!("/v1/incidents/{incident}/timeline?cursor={after}&limit=200")).await?;
+            let path = format!("/v1/incidents/{incident}/timeline?cursor={after}&limit=200");
+            let page: Page<Fact> = self.get_at(tenant, &path).await?;
             facts.extend(page.items);
             let Some(next) = page.next else { return Ok(facts) };
             after = next;

@@ -168,6 +168,13 @@ impl Process {
         self.home.join("paramedic.toml")
     }
 
+    /// Changes the configuration, which every process reads when it starts.
+    pub(super) fn reconfigure(&self, change: impl FnOnce(&mut Value) -> Result<()>) -> Result<()> {
+        let mut config: Value = toml::from_str(&std::fs::read_to_string(self.config())?)?;
+        change(&mut config)?;
+        std::fs::write(self.config(), toml::to_string(&config)?).context("writing the configuration")
+    }
+
     /// Starts another replica of a role beside it, on the same bus and database, until what is returned is dropped.
     pub(crate) fn replica(&self, role: &str) -> Result<Child> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log()).context("opening the program's log")?;
@@ -196,6 +203,13 @@ impl Process {
             .map_or(Ok(()), |ended| bail!("{part:?} ended while it started: {ended}"))?;
         }
         Ok(())
+    }
+
+    /// Whether a role's own process says that it is ready.
+    pub(crate) async fn is_ready(&self, role: Role) -> Result<bool> {
+        let address =
+            self.health.get(&Part::One(role)).context("only roles that are processes of their own tell their health")?;
+        Ok(super::people::client()?.get(format!("{address}/readyz")).send().await?.status().is_success())
     }
 
     /// Ends it as a crash would.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use incident::fact::Fact;
-use incident::id::{IncidentId, TenantId};
+use incident::id::IncidentId;
 use incident::promises::world::{self, Change, Deed, DeedKind, Shown, Waiting};
 use incident::promises::{self, Broken};
 use incident::task::{Phase, Role};
@@ -14,7 +14,8 @@ use sqlx::{Connection as _, PgConnection};
 use testkit::fakes::jira::Issue;
 use testkit::fakes::slack::Message;
 
-use super::{Pipeline, TENANT};
+use super::configuration::{OTHER_CHANNEL, OTHER_PROJECT};
+use super::{OTHER_TENANT, Pipeline, TENANT};
 
 /// All processes run on one machine.
 const CLOCKS_APART: TimeDelta = TimeDelta::zero();
@@ -42,13 +43,21 @@ impl Left {
 }
 
 impl Pipeline {
-    /// What there is in these namespaces.
-    pub(crate) async fn left(&self, namespaces: &[String]) -> Result<Left> {
-        let tenant: TenantId = TENANT.parse()?;
+    /// All incidents that there are.
+    pub(crate) async fn known(&self) -> Result<BTreeSet<String>> {
+        let mut known = BTreeSet::new();
+        for tenant in self.tenants() {
+            known.extend(self.incidents_of(tenant).await?.into_iter().map(|incident| incident.id));
+        }
+        Ok(known)
+    }
+
+    /// What there is in these namespaces, and of incidents that are none of those `before`.
+    pub(crate) async fn left(&self, namespaces: &[String], before: &BTreeSet<String>) -> Result<Left> {
         let mut facts: BTreeMap<IncidentId, Vec<Fact>> = BTreeMap::new();
-        for incident in self.incidents().await? {
-            if namespaces.is_empty() || namespaces.iter().any(|namespace| incident.title.contains(namespace)) {
-                facts.insert(incident.id.parse()?, self.record(&incident.id).await?);
+        for tenant in self.tenants() {
+            for incident in self.incidents_of(tenant).await?.into_iter().filter(|incident| !before.contains(&incident.id)) {
+                facts.insert(incident.id.parse()?, self.record(tenant, &incident.id).await?);
             }
         }
         let (mut deeds, mut shown) = (Vec::new(), Vec::new());
@@ -65,6 +74,7 @@ impl Pipeline {
         }
         let (mut changes, mut undone) = (Vec::new(), Vec::new());
         for namespace in namespaces {
+            let tenant = self.owner(namespace)?;
             changes.extend(self.watched.changes(&tenant, namespace)?);
             undone.extend(self.watched.undone(&tenant, namespace)?);
         }
@@ -116,8 +126,7 @@ impl Pipeline {
     async fn told(&self, left: &Left) -> Result<Vec<Fact>> {
         let stream = async_nats::jetstream::new(self.admin().await?).get_stream("FACTS").await?;
         let (mut facts, mut from) = (Vec::new(), 1);
-        let filter = format!("fact.{TENANT}.>");
-        while let Ok(message) = stream.direct_get_next_for_subject(&filter, Some(from)).await {
+        while let Ok(message) = stream.direct_get_next_for_subject("fact.>", Some(from)).await {
             from = message.sequence + 1;
             let fact: Fact = serde_json::from_slice(&message.payload)?;
             if left.facts.contains_key(&fact.incident) {
@@ -146,8 +155,9 @@ fn key(message: &Message) -> Option<(&str, IncidentId)> {
 
 fn spoken(message: &Message) -> impl Iterator<Item = Deed> {
     let kind = if message.thread_ts.is_none() { DeedKind::Card } else { DeedKind::Line };
+    let tenant = if message.channel == OTHER_CHANNEL { OTHER_TENANT } else { TENANT };
     let deed =
-        |(step, incident): (&str, IncidentId)| Some(Deed { tenant: TENANT.parse().ok()?, incident, kind, step: step.to_owned() });
+        |(step, incident): (&str, IncidentId)| Some(Deed { tenant: tenant.parse().ok()?, incident, kind, step: step.to_owned() });
     key(message).and_then(deed).into_iter()
 }
 
@@ -167,8 +177,9 @@ fn named(issue: &Issue) -> Result<IncidentId> {
 
 /// An issue and its comments; a comment's last line is the key that its effect left with it.
 fn written(issue: &Issue, incident: &IncidentId) -> Vec<Deed> {
+    let tenant = if issue.project == OTHER_PROJECT { OTHER_TENANT } else { TENANT };
     let deed =
-        |kind, step: &str| Some(Deed { tenant: TENANT.parse().ok()?, incident: incident.clone(), kind, step: step.to_owned() });
+        |kind, step: &str| Some(Deed { tenant: tenant.parse().ok()?, incident: incident.clone(), kind, step: step.to_owned() });
     let comments = issue.comments.iter().map(|comment| (DeedKind::Comment, comment.text.lines().last().unwrap_or_default()));
     std::iter::once((DeedKind::Issue, issue.key.as_str())).chain(comments).filter_map(|(kind, step)| deed(kind, step)).collect()
 }

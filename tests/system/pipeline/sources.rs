@@ -3,7 +3,7 @@
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
-use local::shop::{self, Behaviour, DEPLOYMENT, Shop};
+use local::shop::{Behaviour, Place, Shop};
 use serde_json::json;
 use testkit::{Alertmanager, Cluster, Prometheus, Suite};
 
@@ -48,18 +48,20 @@ pub(super) async fn alertmanagers(suites: &[Option<Suite>], gateway: &str) -> Re
 /// Shops in namespaces of their own, rolled out if their image ever can be.
 pub(super) async fn shops(cluster: &Cluster, options: &Options) -> Result<(Vec<String>, Option<Shop>)> {
     let mut namespaces = Vec::new();
-    for _ in 0..options.shops {
+    for _ in &options.shops {
         namespaces.push(cluster.namespace("shop").await?);
     }
     if namespaces.is_empty() {
         return Ok((namespaces, None));
     }
     let shop = Shop::start(cluster.client.clone(), namespaces.iter().cloned()).await?;
-    for namespace in &namespaces {
-        shop::deploy(&cluster.client, namespace, options.image).await?;
+    let names = options.shops.iter().map(|place| place.name.as_str());
+    let places: Vec<Place<'_>> = namespaces.iter().zip(names).map(|(namespace, name)| Place { namespace, name }).collect();
+    for place in &places {
+        place.deploy(&cluster.client, options.image).await?;
     }
-    for namespace in namespaces.iter().filter(|_| Behaviour::of(options.image) != Behaviour::Crashes) {
-        rolled_out(cluster, namespace, DEPLOYMENT).await?;
+    for Place { namespace, name } in places.into_iter().filter(|_| Behaviour::of(options.image) != Behaviour::Crashes) {
+        rolled_out(cluster, namespace, name).await?;
     }
     Ok((namespaces, Some(shop)))
 }

@@ -1,20 +1,19 @@
 //! Alertmanager's part: it tells of alerts until it is answered 2xx, and that they are over once Prometheus says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, ensure};
 use chrono::{DateTime, Utc};
 use incident::alert::{Alert, AlertStatus, Correlation, Labels, Notification};
 use incident::id::{TenantId, fingerprint};
 use incident::promises::world::{Accepted, Whereabouts};
-use local::shop::DEPLOYMENT;
 use reqwest::Url;
 use serde_json::{Value, json};
-use simulation::scenario::Fires;
+use simulation::scenario::{Fires, Happening, What, When};
 use tokio::time::{Duration, Instant};
 
 use super::play::{CALL_AGAIN, Due, Play};
-use crate::pipeline::{EXPRESSION, TENANT, WEBHOOK_TOKEN};
+use crate::pipeline::{EXPRESSION, WATCHDOG, webhook_token};
 
 /// What broke shows in the metrics within this.
 const SEEN_WITHIN: Duration = Duration::from_mins(1);
@@ -29,7 +28,15 @@ pub(super) struct Notice {
     starts_at: DateTime<Utc>,
     ends_at: Option<DateTime<Utc>>,
     /// Set while it waits for Prometheus to see what it tells of.
-    unseen_until: Option<Instant>,
+    unseen: Option<Unseen>,
+}
+
+/// What Prometheus does not see yet.
+#[derive(Debug, Clone, Copy)]
+struct Unseen {
+    until: Instant,
+    /// What fires earlier is told earlier.
+    place: u32,
 }
 
 /// What Alertmanager knows.
@@ -40,6 +47,11 @@ pub(super) struct Telling {
     /// Namespaces in which something broke; whether it was relieved since.
     broken: BTreeMap<String, bool>,
     quiet_since: BTreeMap<String, Instant>,
+    /// How many alerts waited so far for Prometheus to see what they tell of, and those that still do.
+    placed: u32,
+    unseen: BTreeSet<u32>,
+    /// Heartbeats that were answered 2xx.
+    pub(super) heard: u32,
     /// What was answered 2xx.
     pub(super) accepted: Vec<Accepted>,
     /// Calls that were not.
@@ -49,6 +61,12 @@ pub(super) struct Telling {
 impl Telling {
     pub(super) fn breaks(&mut self, namespace: &str) {
         self.broken.insert(namespace.to_owned(), false);
+    }
+
+    fn unseen(&mut self, until: Instant) -> Unseen {
+        self.placed += 1;
+        self.unseen.insert(self.placed);
+        Unseen { until, place: self.placed }
     }
 
     pub(super) fn is_relieved(&mut self, namespace: &str) {
@@ -63,7 +81,7 @@ impl Notice {
             let usual = [
                 ("alertname", self.fires.alert.as_str()),
                 ("namespace", self.namespace.as_str()),
-                ("service", DEPLOYMENT),
+                ("service", self.fires.workload.name.as_str()),
                 ("severity", "critical"),
                 ("instance", instance.as_str()),
             ]
@@ -81,6 +99,14 @@ impl Notice {
             }
         };
         (0..self.fires.count).map(alert).collect()
+    }
+
+    fn tenant(&self) -> &str {
+        &self.fires.workload.tenant
+    }
+
+    fn is_about(&self, fires: &Fires) -> bool {
+        (&self.fires.workload, &self.fires.alert, &self.fires.labels) == (&fires.workload, &fires.alert, &fires.labels)
     }
 
     fn group(&self) -> String {
@@ -108,7 +134,7 @@ impl Notice {
 
     /// What is promised to be kept once it is answered 2xx.
     fn promised(&self) -> Result<Vec<Accepted>> {
-        let tenant: TenantId = TENANT.parse()?;
+        let tenant: TenantId = self.tenant().parse()?;
         let all = Notification::split(&tenant, &self.group(), self.alerts(), 0, &Correlation::default());
         let promised = all.into_iter().map(|notification| {
             let firing = notification.alerts.iter().filter(|alert| alert.status == AlertStatus::Firing);
@@ -124,18 +150,56 @@ impl Play<'_> {
     pub(super) async fn fires(&mut self, fires: Fires) -> Result<()> {
         let namespace = self.namespace(&fires.workload)?;
         let is_broken = self.telling.broken.contains_key(&namespace);
-        let unseen_until = is_broken.then(|| Instant::now() + SEEN_WITHIN);
-        let notice = Notice { fires, namespace, starts_at: runtime::clock::now(), ends_at: None, unseen_until };
+        let unseen = is_broken.then(|| self.telling.unseen(Instant::now() + SEEN_WITHIN));
+        let notice = Notice { fires, namespace, starts_at: runtime::clock::now(), ends_at: None, unseen };
         self.tell(notice).await
     }
 
-    /// One rule's alerts are over, whatever the workload does.
-    pub(super) fn resolves(&mut self, fires: &Fires) {
-        let is_it =
-            |known: &Fires| (&known.workload, &known.alert, &known.labels) == (&fires.workload, &fires.alert, &fires.labels);
-        if let Some(found) = self.telling.firing.iter().position(|notice| is_it(&notice.fires)) {
-            self.is_over(found);
+    /// One rule's alerts are over, whatever the workload does; those that are not told yet are told first.
+    pub(super) fn resolves(&mut self, when: &When, fires: Fires) {
+        if let Some(found) = self.telling.firing.iter().position(|notice| notice.is_about(&fires)) {
+            return self.is_over(found);
         }
+        if self.is_due(|due| matches!(due, Due::Tells(notice) if notice.ends_at.is_none() && notice.is_about(&fires))) {
+            let again = Happening { when: when.clone(), what: What::Resolves(fires), times: 1, every_s: 0 };
+            self.later(CALL_AGAIN, Due::Happens(again));
+        }
+    }
+
+    /// The alert that always fires is sent once more.
+    pub(super) async fn beats(&mut self, tenant: &'static str) -> Result<()> {
+        let labels = json!({ "alertname": WATCHDOG, "severity": "none" });
+        let body = json!({
+            "version": "4", "groupKey": format!("{{}}:{{alertname={WATCHDOG:?}}}"), "status": "firing", "receiver": "paramedic",
+            "truncatedAlerts": 0, "groupLabels": { "alertname": WATCHDOG }, "commonLabels": labels, "commonAnnotations": {},
+            "externalURL": "http://alertmanager.example:9093",
+            "alerts": [{
+                "status": "firing", "labels": labels, "annotations": {}, "fingerprint": "0000000000000001",
+                "startsAt": "2026-01-01T00:00:00Z", "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "",
+            }],
+        });
+        if self.calls(tenant, &body).await? {
+            self.telling.heard += 1;
+        } else {
+            self.later(CALL_AGAIN, Due::Beats(tenant));
+        }
+        Ok(())
+    }
+
+    /// Calls the gateway as a tenant's Alertmanager does; whether it accepts.
+    async fn calls(&mut self, tenant: &str, body: &Value) -> Result<bool> {
+        let url = format!("{}/v1/alertmanager/{tenant}", self.pipeline.process.gateway);
+        let answer = self.http.post(url).bearer_auth(webhook_token(tenant)).json(body).send().await;
+        let is_accepted = match answer.map(|answer| answer.status()) {
+            Ok(status) if status.is_success() => true,
+            Ok(status) => {
+                ensure!(status.is_server_error(), "Alertmanager would give up: {status}");
+                false
+            }
+            Err(_) => false,
+        };
+        self.telling.refused += u32::from(!is_accepted);
+        Ok(is_accepted)
     }
 
     fn is_over(&mut self, found: usize) {
@@ -145,32 +209,23 @@ impl Play<'_> {
 
     /// Calls the gateway; again a little later if it does not accept.
     pub(super) async fn tell(&mut self, mut notice: Notice) -> Result<()> {
-        if let Some(until) = notice.unseen_until {
-            if !self.fails_in(&notice.namespace).await? {
-                ensure!(Instant::now() < until, "Prometheus never sees that {} is broken", notice.namespace);
+        if let Some(Unseen { until, place }) = notice.unseen {
+            let is_next = self.telling.unseen.first() == Some(&place);
+            if !is_next || !self.fails_in(&notice.namespace).await? {
+                ensure!(!is_next || Instant::now() < until, "Prometheus never sees that {} is broken", notice.namespace);
                 self.later(CALL_AGAIN, Due::Tells(notice));
                 return Ok(());
             }
-            notice.unseen_until = None;
+            self.telling.unseen.remove(&place);
+            notice.unseen = None;
         }
-        let url = format!("{}/v1/alertmanager/{TENANT}", self.pipeline.process.gateway);
-        let answer = self.http.post(url).bearer_auth(WEBHOOK_TOKEN).json(&notice.body()?).send().await;
-        match answer.map(|answer| answer.status()) {
-            Ok(status) if status.is_success() => {
-                self.telling.accepted.extend(notice.promised()?);
-                if notice.ends_at.is_none() {
-                    self.telling.firing.push(notice);
-                }
-            }
-            Ok(status) => {
-                ensure!(status.is_server_error(), "Alertmanager would give up: {status}");
-                self.telling.refused += 1;
-                self.later(CALL_AGAIN, Due::Tells(notice));
-            }
-            Err(_) => {
-                self.telling.refused += 1;
-                self.later(CALL_AGAIN, Due::Tells(notice));
-            }
+        if !self.calls(notice.tenant(), &notice.body()?).await? {
+            self.later(CALL_AGAIN, Due::Tells(notice));
+            return Ok(());
+        }
+        self.telling.accepted.extend(notice.promised()?);
+        if notice.ends_at.is_none() {
+            self.telling.firing.push(notice);
         }
         Ok(())
     }
@@ -186,9 +241,9 @@ impl Play<'_> {
 
     /// Alerts about what was changed, or relieved, and is well again are over.
     pub(super) async fn look_for_recovery(&mut self) -> Result<()> {
-        let tenant: TenantId = TENANT.parse()?;
         let namespaces: Vec<String> = self.telling.firing.iter().map(|notice| notice.namespace.clone()).collect();
         for namespace in namespaces {
+            let tenant = self.pipeline.owner(&namespace)?;
             let was_changed = !self.pipeline.watched.changes(&tenant, &namespace)?.is_empty();
             let is_relieved = self.telling.broken.get(&namespace).copied().unwrap_or_default();
             if !(was_changed || is_relieved) || self.fails_in(&namespace).await? {

@@ -1,6 +1,7 @@
 //! People, and those who would like to be. Who is not answered calls again.
 
 use anyhow::{Context as _, Result, bail};
+use chrono::{DateTime, Utc};
 use ed25519_dalek::SigningKey;
 use incident::approval::{Answer, Channel, SignedVote, Vote};
 use incident::plan::Digest;
@@ -8,10 +9,10 @@ use incident::task::Role;
 use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
-use simulation::scenario::{Answers, How, Says};
+use simulation::scenario::{Answers, How, Place, Says};
 
 use super::play::{CALL_AGAIN, Due, Play};
-use crate::pipeline::{APPROVE, REJECT, Rogue, TENANT, Waiting, Who, signing_key};
+use crate::pipeline::{APPROVE, REJECT, Rogue, Waiting, Who, signing_key};
 
 /// A key that is not the gateway's.
 const OTHER_SEED: [u8; 32] = [7; 32];
@@ -31,22 +32,40 @@ struct Named {
 impl Play<'_> {
     /// What the API shows to who looks now; nothing if it does not answer.
     pub(super) async fn look_for_plans(&mut self) {
-        let Ok(page) = self.get::<Page>("/v1/approvals").await else { return };
-        for Named { approval } in page.items {
-            if self.asked.iter().any(|known| known.approval == approval) {
-                continue;
-            }
-            let Ok(waiting) = self.get::<Waiting>(&format!("/v1/approvals/{approval}")).await else { continue };
-            if self.shops.values().any(|namespace| *namespace == waiting.plan.target.workload.namespace) {
-                self.asked.push(waiting);
+        for tenant in self.pipeline.tenants() {
+            let Ok(page) = self.get::<Page>(tenant, "/v1/approvals").await else { continue };
+            for Named { approval } in page.items {
+                if self.asked.iter().any(|known| known.approval == approval) {
+                    continue;
+                }
+                let path = format!("/v1/approvals/{approval}");
+                let Ok(waiting) = self.get::<Waiting>(tenant, &path).await else { continue };
+                if self.shops.values().any(|namespace| *namespace == waiting.plan.target.workload.namespace) {
+                    self.asked.push(waiting);
+                }
             }
         }
     }
 
-    async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T> {
+    async fn get<T: serde::de::DeserializeOwned>(&self, tenant: &str, path: &str) -> Result<T> {
         let url = format!("{}{path}", self.pipeline.process.gateway);
-        let answer = self.http.get(url).bearer_auth(Who::Ana.token()).send().await?.error_for_status()?;
+        let answer = self.http.get(url).bearer_auth(Who::Ana.token_at(tenant)).send().await?.error_for_status()?;
         Ok(answer.json().await?)
+    }
+
+    /// Ana silences all alerts of a workload, by the command; again a little later if that fails.
+    pub(super) async fn silences(&mut self, workload: Place, until: DateTime<Utc>) -> Result<()> {
+        let (service, namespace) = (&workload.name, self.namespace(&workload)?);
+        let matchers = [format!("service=\"{service}\""), format!("namespace=\"{namespace}\"")];
+        let (token, ends) = (Who::Ana.token_at(&workload.tenant), until.to_rfc3339());
+        let mut command = vec!["silence", "add", "--token", &token, "--until", &ends, "--reason", "it is known"];
+        command.extend(matchers.iter().map(String::as_str));
+        let output = self.pipeline.process.run(&command).await?;
+        if !output.status.success() {
+            eprintln!("   {}", String::from_utf8_lossy(&output.stderr));
+            self.later(CALL_AGAIN, Due::Silences(workload, until));
+        }
+        Ok(())
     }
 
     /// Somebody answers the n-th plan, or else the newest; there may be none.
@@ -77,7 +96,8 @@ impl Play<'_> {
             Says::Reject => json!({ "decision": "reject", "digest": digest, "reason": "not now" }),
         };
         let url = format!("{}/v1/approvals/{}/decisions", self.pipeline.process.gateway, waiting.approval);
-        let answer = self.http.post(url).bearer_auth(who.token()).json(&body).send().await;
+        let token = who.token_at(waiting.plan.tenant.as_str());
+        let answer = self.http.post(url).bearer_auth(token).json(&body).send().await;
         answer.is_ok_and(|answer| !answer.status().is_server_error() && answer.status() != StatusCode::TOO_MANY_REQUESTS)
     }
 
@@ -99,7 +119,7 @@ impl Play<'_> {
     /// A vote on the bus, past the gateway. Whether there was one to say again.
     async fn votes(&mut self, waiting: &Waiting, how: How, who: Who, says: Says) -> Result<bool> {
         let vote = Vote {
-            tenant: TENANT.parse()?,
+            tenant: waiting.plan.tenant.clone(),
             approval: waiting.approval.clone(),
             task: waiting.plan.task.clone(),
             digest: waiting.digest.clone(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use incident::id::TenantId;
+use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Client;
 use simulation::scenario::{Answers, Happening, Moment, Place, Provider, Scenario, What, When};
 use tokio::time::{Instant, sleep};
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::alerts::{Notice, Telling};
 use super::ending::at_rest;
 use super::faults::Over;
-use crate::pipeline::{Pipeline, TENANT, Waiting};
+use crate::pipeline::{OTHER_TENANT, Pipeline, TENANT, Waiting};
 
 /// Between two looks at what has happened.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -32,6 +32,10 @@ pub(super) enum Due {
     Happens(Happening),
     /// Alertmanager calls.
     Tells(Notice),
+    /// A tenant's heartbeat is sent.
+    Beats(&'static str),
+    /// Somebody silences a workload until then.
+    Silences(Place, DateTime<Utc>),
     /// Somebody answers the plan that is given, or else the newest.
     Answers(Answers, Option<u32>),
     /// What failed is mended.
@@ -53,6 +57,8 @@ pub(super) struct Play<'a> {
     /// Plans in the order in which people could see them.
     pub(super) asked: Vec<Waiting>,
     pub(super) telling: Telling,
+    /// Incidents that were there before.
+    pub(super) known_before: BTreeSet<String>,
     /// Dead letters that were there before.
     pub(super) dead_before: u64,
     /// Releases of each workload.
@@ -75,15 +81,12 @@ const fn place(what: &What) -> Option<&Place> {
         | What::Edit { workload }
         | What::Trouble { workload, .. }
         | What::Stuck { workload, .. }
-        | What::Lags { workload, .. } => Some(workload),
+        | What::Lags { workload, .. }
+        | What::Silences { workload, .. } => Some(workload),
         What::Fires(fires) | What::Resolves(fires) => Some(&fires.workload),
-        What::Answers(_)
-        | What::Outage { .. }
-        | What::Away { .. }
-        | What::Approvers { .. }
-        | What::Beats
-        | What::Orders(_)
-        | What::Silences { .. } => None,
+        What::Answers(_) | What::Orders(_) | What::Outage { .. } | What::Away { .. } | What::Approvers { .. } | What::Beats => {
+            None
+        }
     }
 }
 
@@ -93,11 +96,10 @@ pub(super) fn check(scenario: &Scenario) -> Result<()> {
         let why = match what {
             What::Stuck { .. } => "nobody can make a real API server say that a rollout is stuck",
             What::Lags { .. } => "a real API server shows what there is",
-            What::Approvers { .. } => "a policy is read when a process starts",
-            What::Beats => "no heartbeat is configured",
             What::Orders(_) => "orders are given through the gateway by tests of their own",
-            What::Silences { .. } => "a silence's matchers are written for the namespaces of a simulation",
-            what if place(what).is_some_and(|place| place.tenant != TENANT) => "only the tenant acme is configured",
+            what if place(what).is_some_and(|place| ![TENANT, OTHER_TENANT].contains(&place.tenant.as_str())) => {
+                "only the tenants acme and globex are configured"
+            }
             _ => continue,
         };
         bail!("{}: {what:?} cannot be played for real: {why}", scenario.name);
@@ -126,6 +128,7 @@ impl<'a> Play<'a> {
             reached: BTreeSet::new(),
             asked: Vec::new(),
             telling: Telling::default(),
+            known_before: BTreeSet::new(),
             dead_before: 0,
             releases: BTreeMap::new(),
             votes: 0,
@@ -149,6 +152,11 @@ impl<'a> Play<'a> {
         self.second * s
     }
 
+    /// Whether something like this is still to come.
+    pub(super) fn is_due(&self, is_it: impl Fn(&Due) -> bool) -> bool {
+        self.agenda.values().any(is_it)
+    }
+
     pub(super) fn later(&mut self, after: Duration, due: Due) {
         self.placed += 1;
         self.agenda.insert((Instant::now() + after, self.placed), due);
@@ -157,6 +165,7 @@ impl<'a> Play<'a> {
     /// Plays it to its end; gives how often webhooks were not accepted.
     pub(super) async fn run(mut self) -> Result<u32> {
         eprintln!("-- {}: {}", self.scenario.name, self.scenario.about);
+        self.known_before = self.pipeline.known().await?;
         self.dead_before = self.pipeline.dead_letters().await?;
         for happening in self.scenario.happens.clone() {
             if let When::At { s } = happening.when {
@@ -200,10 +209,9 @@ impl<'a> Play<'a> {
     /// Looks for moments that have come, and for alerts that are over.
     async fn look(&mut self) -> Result<()> {
         self.look_for_plans().await;
-        let tenant: TenantId = TENANT.parse()?;
         let mut changes = 0;
         for namespace in self.shops.values() {
-            changes += self.pipeline.watched.changes(&tenant, namespace)?.len();
+            changes += self.pipeline.watched.changes(&self.pipeline.owner(namespace)?, namespace)?.len();
         }
         let upto = |n: usize| 1..=u32::try_from(n).unwrap_or(u32::MAX);
         let moments = upto(self.asked.len()).map(Moment::Asked).chain(upto(changes).map(Moment::Changed));
@@ -220,6 +228,8 @@ impl<'a> Play<'a> {
     async fn carry_out(&mut self, due: Due) -> Result<()> {
         match due {
             Due::Tells(notice) => self.tell(notice).await,
+            Due::Beats(tenant) => self.beats(tenant).await,
+            Due::Silences(workload, until) => self.silences(workload, until).await,
             Due::Answers(answers, nth) => self.answer(answers, nth).await,
             Due::Ends(over) => self.mend(over).await,
             Due::Happens(Happening { when, what, .. }) => {
@@ -239,9 +249,20 @@ impl<'a> Play<'a> {
             What::Trouble { workload, begins } => self.trouble(&workload, begins).await,
             What::Fires(fires) => self.fires(fires).await,
             What::Resolves(fires) => {
-                self.resolves(&fires);
+                self.resolves(when, fires);
                 Ok(())
             }
+            What::Beats => {
+                for tenant in self.pipeline.tenants() {
+                    self.beats(tenant).await?;
+                }
+                Ok(())
+            }
+            What::Silences { workload, for_s } => {
+                let until = runtime::clock::now() + TimeDelta::from_std(self.seconds(for_s))?;
+                self.silences(workload, until).await
+            }
+            What::Approvers { approvers } => self.pipeline.require(approvers).await,
             What::Answers(answers) => {
                 let nth = match when {
                     When::After { moment: Moment::Asked(n), .. } => Some(*n),
@@ -251,14 +272,7 @@ impl<'a> Play<'a> {
             }
             What::Outage { of, how, for_s } => self.breaks(of, how, for_s).await,
             What::Away { role, for_s } => self.kill(role, for_s).await,
-            What::Stuck { .. }
-            | What::Lags { .. }
-            | What::Approvers { .. }
-            | What::Beats
-            | What::Orders(_)
-            | What::Silences { .. } => {
-                bail!("{what:?} cannot be played for real")
-            }
+            What::Stuck { .. } | What::Lags { .. } | What::Orders(_) => bail!("{what:?} cannot be played for real"),
         }
     }
 

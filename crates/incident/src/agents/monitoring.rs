@@ -158,7 +158,7 @@ impl Agent for Monitoring {
             Content::Order(order) => Ok(Locator::Id(order.incident.to_string())),
             Content::Silences { .. } | Content::Related(_) => Ok(book::locator()),
             Content::Event(event) => Ok(Locator::Id(event.incident.to_string())),
-            Content::Announced(announced) => Ok(Locator::Open(announced.key.0.clone())),
+            Content::Announced(announced) => Ok(Locator::Last(announced.key.0.clone())),
             other => Err(other.misdirected(Role::Monitoring)),
         }
     }

@@ -16,6 +16,12 @@ pub(super) const ALERTS_MAX: usize = 500;
 /// nothing was done meanwhile.
 const WAITED_FOR: TimeDelta = TimeDelta::seconds(20);
 
+/// The gap that alerts leave which people had raw.
+pub(super) fn raw(announced: &Announced) -> String {
+    let (place, at) = (&announced.place, announced.at.format("%H:%M:%S UTC"));
+    format!("alerts could not be handled and were announced as they came, at {at} in {place}")
+}
+
 impl Turn {
     pub(super) fn alerts(mut self, notification: &Notification) -> Outcome {
         self.is_muted = self.open.flapping.is_some();
@@ -44,8 +50,7 @@ impl Turn {
 
     /// People had these alerts raw before the incident could be opened.
     pub(super) fn announced(mut self, announced: &Announced) -> Outcome {
-        let (place, at) = (&announced.place, announced.at.format("%H:%M:%S UTC"));
-        self.gap(format!("alerts could not be handled and were announced as they came, at {at} in {place}"));
+        self.gap(raw(announced));
         self.finish("announced before it could be handled")
     }
 

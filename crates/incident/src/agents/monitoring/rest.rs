@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::alerts::raw;
 use super::around::Rules;
 use super::early::Start;
 use super::lifecycle::told;
@@ -143,8 +144,8 @@ impl Turn {
     }
 }
 
-/// An incident that is over for good takes back what people are still asked for it: remediation was away when it ended. An alert that it
-/// does not know is the beginning of another.
+/// An incident that is over for good takes back what people are still asked for it: remediation was away when it ended. That people had
+/// its alerts raw is recorded. An alert that it does not know is the beginning of another.
 pub(super) fn after_the_end(
     id: String,
     (ended_at, episodes): (DateTime<Utc>, BTreeMap<String, DateTime<Utc>>),
@@ -155,6 +156,10 @@ pub(super) fn after_the_end(
     match event {
         Event::Message(Content::Event(event)) => {
             Decision { outgoing: asks_in_vain(&event).into_iter().collect(), ..Decision::unchanged("the incident is over") }
+        }
+        Event::Message(Content::Announced(announced)) => {
+            let gap = id.parse().map(|incident| (incident, What::Gap { reason: raw(&announced) }));
+            Decision { facts: gap.into_iter().collect(), ..Decision::unchanged("announced before it could be handled") }
         }
         Event::Message(Content::Alerts(mut notification)) => {
             let is_old = |fingerprint: &str, at| episodes.get(fingerprint).is_some_and(|known| at <= *known);

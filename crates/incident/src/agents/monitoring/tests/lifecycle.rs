@@ -1,6 +1,7 @@
 //! When an incident rests, is opened again, is held while it flaps, and is over for good.
 
 use super::*;
+use crate::fallback::Announced;
 
 const RULES: Lifecycle = Lifecycle { reopen_s: 600, follow_s: 3_600, flap_changes: 4, flap_window_s: 600, stable_s: 300 };
 
@@ -103,6 +104,30 @@ fn a_deadline_is_never_missing() {
         assert!(course.deadline.is_some_and(|deadline| deadline > course.now), "{steps:?}");
         steps.pop();
     }
+}
+
+/// What follows for the record when it is told that people had an incident's alerts raw.
+fn had_raw(course: &Course) -> Vec<(IncidentId, What)> {
+    let key = notification(vec![told_alert("A", AlertStatus::Firing, 0, 0)]).key;
+    let announced = Announced { tenant: tenant(), key, announcement: "a1".to_owned(), place: "Slack C1".to_owned(), at: at(5) };
+    let content = Content::Announced(announced.clone());
+    assert_eq!(course.monitoring.locate(&content), Ok(Locator::Last(announced.key.0)));
+    course.monitoring.decide(course.entity.clone(), Event::Message(content), course.now).facts
+}
+
+#[test]
+fn what_people_had_raw_is_a_gap_even_of_what_is_over() {
+    let steps = [(0, "A fires"), (60, "A ends"), (9_000, "-")];
+    for (n, case) in [(1, "open"), (2, "at rest"), (3, "over for good")] {
+        let course = play(RULES, &steps[..n]);
+        let facts = had_raw(&course);
+        let id = course.entity.as_ref().map(|entity| entity.id.clone());
+        assert!(
+            matches!(facts.as_slice(), [(incident, What::Gap { reason })] if Some(incident.to_string()) == id && reason.contains("Slack C1")),
+            "{case}: {facts:?}"
+        );
+    }
+    assert_eq!(had_raw(&Course::new(RULES)), vec![], "there is no such incident");
 }
 
 /// An incident whose cause is found, up to the plan that is asked for.
