@@ -36,7 +36,7 @@ use crate::task::Role;
 use crate::topology::Topology;
 use crate::workflow::StepSpec;
 use around::Rules;
-use book::Book;
+pub use book::Book;
 use early::{Early, Start};
 use heartbeat::Listening;
 pub use lifecycle::Lifecycle;

@@ -137,6 +137,8 @@ pub struct Held {
     pub incident: String,
     /// Fingerprints.
     pub firing: Vec<String>,
+    /// Those among them that belong to another incident by a person's word.
+    pub astray: Vec<String>,
 }
 
 /// An incident's card or issue as people see it.
@@ -183,6 +185,12 @@ pub fn one_incident_an_alert(open: &[Held]) -> Vec<Broken> {
         }
     }
     found
+}
+
+/// P1, at the end: an alert is where a person said that it belongs.
+pub fn peoples_word_counts(open: &[Held]) -> Vec<Broken> {
+    let astray = open.iter().flat_map(|held| held.astray.iter().map(move |fingerprint| (held, fingerprint)));
+    astray.map(|(held, alert)| broken("P1", format!("alert {alert} is in {}, and belongs elsewhere", held.incident))).collect()
 }
 
 /// P6, at the end: what people wanted of an incident is done or refused, and its record says which.

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Outcome;
+use super::book::Book;
 use super::open::{OpenIncident, Remedy};
 use super::turn::Turn;
 use crate::agent::{Decision, Outgoing};
@@ -47,6 +48,12 @@ impl OpenIncident {
     pub(super) fn is_held(&self) -> bool {
         let overruled = self.overruled.as_ref();
         overruled.is_some_and(|o| self.alerts.values().any(|a| a.status == AlertStatus::Firing && o.covers(a)))
+    }
+
+    /// Fingerprints of the alerts that fire in it and belong to another one by a person's word.
+    pub fn astray(&self, book: &Book) -> impl Iterator<Item = &str> {
+        let belongs = |alert: &&Alert| book.routes.place(alert, self.origin_of(alert)) == self.key;
+        self.firing().filter(move |alert| !belongs(alert)).map(|alert| alert.fingerprint.as_str())
     }
 
     /// Where an alert of it came from.
