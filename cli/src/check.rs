@@ -109,6 +109,7 @@ mod tests {
              [[tenants.acme.people]]\nid = \"ben\"\nslack_user = \"U2\"\n\
              [tenants.acme.heartbeat.am]\nmatchers = ['alertname=\"Watchdog\"']\nsilent_after_s = 300\n\
              [tenants.acme.storm]\nopened = 30\n\
+             [tenants.acme.silences]\nalertmanager = \"http://alertmanager:9093\"\nowner = \"ben\"\nevery_s = 30\n\
              [[tenants.acme.maintenance]]\nname = \"upgrade\"\nmatchers = ['service=\"checkout\"']\n\
              starts_at = \"2026-12-06T22:00:00Z\"\nminutes = 120\nevery = \"week\"\n\
              [[tenants.acme.policy]]\napprovers = 1\ngroups = [\"sre\"]\nexpires_s = 600\n"
@@ -146,6 +147,8 @@ mod tests {
             ("expires_s = 600", "expires_s = 99999", "tenants.acme.policy: policy rule 1: expires_s"),
             ("topology.yaml", "runbooks/rollback-bad-deploy.yaml", "is no topology"),
             ("topology.yaml", "elsewhere.yaml", "tenants.acme.topology: reading"),
+            ("owner = \"ben\"", "owner = \"dan\"", "tenants: tenant acme: silences.owner must be"),
+            ("every_s = 30", "every_s = 3", "tenants: tenant acme: silences.every_s must be"),
             ("opened = 30", "opened = 1", "tenants.acme.storm: opened must be"),
             ("service=\"checkout\"", "severity=\"warning\"", "tenants.acme.maintenance 1: matchers must hold"),
             ("minutes = 120", "minutes = 20000", "tenants.acme.maintenance 1: minutes must be less than a week"),

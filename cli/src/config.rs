@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use cluster::kubernetes::KubernetesConfig;
 use cluster::prometheus::PrometheusConfig;
 use communication::JiraProject;
-use gateway::{A2aClient, A2aEdge, Person, SlackEdge, Ways};
+use gateway::{A2aClient, A2aEdge, Person, SilencesOf, SlackEdge, Ways};
 use incident::agents::monitoring::Lifecycle;
 use incident::alert::Correlation;
 use incident::approval::Policy;
@@ -183,6 +183,8 @@ pub(crate) struct Tenant {
     /// When so much happens at once that people get one notice of it. For communication.
     #[serde(default)]
     pub(crate) storm: StormRules,
+    /// An Alertmanager whose silences hold here as well. For the gateway.
+    pub(crate) silences: Option<SilencesOf>,
     /// Who is who.
     #[serde(default)]
     pub(crate) people: Vec<Person>,

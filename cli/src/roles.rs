@@ -99,6 +99,11 @@ impl Process {
         let ballots = runtime::start(context, Gateway { ballots }, gateway::Tell::new(agents.clone()));
         let replies = gateway::Replies::new(life.clone()).context("setting up the way back to people who click")?;
         life.spawn("agents", agents.clone().run(life.clone()));
+        for silences in tenants.silences() {
+            let following = gateway::Following::new(silences, ballots.clone(), store.clone());
+            let following = following.context("setting up the way to an Alertmanager")?;
+            life.spawn("silences of an Alertmanager", following.run(life.clone()));
+        }
         let callers = tenants.with_clients();
         if !callers.is_empty() {
             life.spawn("agents on NATS", agents.clone().serve_on_nats(bus, callers, life.clone()));
@@ -240,6 +245,7 @@ fn edge(tenant: &Tenant) -> Option<TenantEdge> {
         webhook_token: tenant.webhook_token.clone()?,
         correlation: tenant.correlation.clone(),
         heartbeats: tenant.heartbeat.clone(),
+        silences: tenant.silences.clone(),
         slack: tenant.slack.as_ref().and_then(|slack| slack.interactions.clone()),
         people: tenant.people.clone(),
         a2a_clients: tenant.a2a_clients.clone(),

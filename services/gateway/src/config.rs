@@ -30,6 +30,9 @@ pub struct TenantEdge {
     /// The tenant's Slack app, if it has one.
     #[serde(default)]
     pub slack: Option<SlackEdge>,
+    /// An Alertmanager whose silences hold here as well.
+    #[serde(default)]
+    pub silences: Option<SilencesOf>,
     /// Who may use the API, and who may decide on what.
     #[serde(default)]
     pub people: Vec<Person>,
@@ -43,6 +46,26 @@ impl TenantEdge {
     pub fn directory(&self) -> Directory {
         self.people.iter().map(|person| (person.id.clone(), person.groups.clone())).collect()
     }
+}
+
+/// An Alertmanager whose silences are taken over: `[tenants.ID.silences]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SilencesOf {
+    /// Its address, such as `http://alertmanager:9093`.
+    pub alertmanager: Url,
+    /// Bearer token, if it asks for one.
+    #[serde(default)]
+    pub token: Option<Secret>,
+    /// Who answers for what is taken over: one of `people`.
+    pub owner: PersonId,
+    /// Seconds from one look at them to the next, 10 to 3600.
+    #[serde(default = "minute")]
+    pub every_s: u32,
+}
+
+fn minute() -> u32 {
+    60
 }
 
 /// A Slack app whose buttons come here.

@@ -29,6 +29,15 @@ pub(crate) static INTAKE_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
     made
 });
 
+/// Looks at the silences of an Alertmanager.
+pub(crate) static SILENCES_FOLLOWED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter(
+        "paramedic_gateway_silences_followed_total",
+        "Looks at the silences of an Alertmanager, by whether they were taken over.",
+        &["tenant", "result"],
+    )
+});
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,9 +47,10 @@ mod tests {
         REQUESTS.with_label_values(&["/x", "GET", "200"]).inc();
         REFUSED.with_label_values(&["alertmanager", "version"]).inc();
         ALERTS.with_label_values(&["acme"]).inc();
+        SILENCES_FOLLOWED.with_label_values(&["acme", "failed"]).inc();
         INTAKE_SECONDS.with_label_values(&["done"]).observe(0.1);
         let text = runtime::metrics::text();
-        for name in ["requests_total", "refused_total", "alerts_total", "intake_seconds"] {
+        for name in ["requests_total", "refused_total", "alerts_total", "silences_followed_total", "intake_seconds"] {
             assert!(text.contains(&format!("paramedic_gateway_{name}")), "{name} in {text}");
         }
     }

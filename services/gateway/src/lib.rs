@@ -25,9 +25,10 @@ mod tenants;
 mod webhook;
 
 pub use agents::{Agents, AgentsError, Tell, Ways, WaysError};
-pub use config::{A2aClient, A2aEdge, BadDigest, Grpc, Person, Signing, SlackEdge, TenantEdge, TokenDigest};
+pub use config::{A2aClient, A2aEdge, BadDigest, Grpc, Person, Signing, SilencesOf, SlackEdge, TenantEdge, TokenDigest};
 pub use edge::Parts;
 pub use listen::serve;
 pub use replies::Replies;
 pub use routes::{Routers, routers};
+pub use silences::Following;
 pub use tenants::{Tenants, TenantsError};

@@ -1,6 +1,7 @@
 //! `/v1/silences`: people say what they want to hear nothing of for a while, and why. Each call comes with the person's own token; the
 //! tenant is the token's.
 
+mod followed;
 mod imported;
 mod preview;
 
@@ -12,14 +13,15 @@ use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
 use incident::agent::{Content, Locator};
-use incident::agents::gateway::Kept;
+use incident::agents::gateway::{Gateway, Kept};
 use incident::handling::Answer;
 use incident::id::{SilenceId, TenantId};
 use incident::matcher::Matcher;
 use incident::silence::{Silence, SilenceError, SilenceOrder, Silences, Source};
-use runtime::clock;
+use runtime::{Handle, clock};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use store::Store;
 use tokio::time::Instant;
 
 use crate::edge::{ANSWER_WITHIN, Edge, refuse, store_failed, unavailable};
@@ -28,6 +30,7 @@ use crate::problem::{Kind, Problem, Violation};
 use crate::tenants::Caller;
 use crate::{body, json};
 
+pub use followed::Following;
 pub(crate) use imported::import;
 pub(crate) use preview::preview;
 
@@ -35,6 +38,21 @@ pub(crate) use preview::preview;
 const BODY_BYTES_MAX: usize = 32 * 1024;
 /// The entity that all silences of a tenant are.
 const ENTITY: &str = "silences";
+
+/// Where silences are kept.
+#[derive(Clone, Copy)]
+struct Memory<'a> {
+    /// By whom they are changed.
+    ballots: &'a Handle<Gateway>,
+    /// And from where they are read.
+    store: &'a Store,
+}
+
+impl Edge {
+    fn memory(&self) -> Memory<'_> {
+        Memory { ballots: &self.parts.ballots, store: &self.parts.store }
+    }
+}
 
 /// A silence that is wanted.
 #[derive(Debug, Deserialize)]
@@ -84,7 +102,7 @@ pub(crate) async fn add(State(edge): State<Arc<Edge>>, request: Request) -> Resu
     let made = async {
         let silence = wanted(read::<Wanted>(&head.headers, body).await?, caller, now)?;
         let id = silence.id.clone();
-        let silences = order(&edge, &caller.tenant.id, SilenceOrder::Put(vec![silence])).await?;
+        let silences = order(edge.memory(), &caller.tenant.id, SilenceOrder::Put(vec![silence])).await?;
         let full = || Problem::new(Kind::Conflict, "there are 500 silences already: let some expire first");
         silences.get(&id).cloned().ok_or_else(full)
     };
@@ -103,7 +121,7 @@ pub(crate) async fn expire(
     if silence.ends_at <= clock::now() {
         return Err(refuse("api", Problem::new(Kind::Gone, "the silence is over already")));
     }
-    let order = order(&edge, tenant, SilenceOrder::Expire { id: silence.id.clone(), by: caller.person.id.clone() }).await;
+    let order = order(edge.memory(), tenant, SilenceOrder::Expire { id: silence.id.clone(), by: caller.person.id.clone() }).await;
     let silences = order.map_err(|problem| refuse("api", problem))?;
     silences.get(&silence.id).cloned().map(|silence| Json(View::new(silence, clock::now()))).ok_or_else(unknown)
 }
@@ -127,7 +145,7 @@ pub(crate) async fn list(
     let caller = edge.caller(&headers)?;
     let asked = page::read(query.as_deref(), &["state"]).map_err(|problem| refuse("api", problem))?;
     let now = clock::now();
-    let mut all = load(&edge, &caller.tenant.id).await?.all;
+    let mut all = load(&edge.parts.store, &caller.tenant.id).await?.all;
     all.sort_by(|one, other| (one.ends_at, &one.id).cmp(&(other.ends_at, &other.id)));
     let views = all.into_iter().map(|silence| View::new(silence, now));
     let items = views.filter(|view| match asked.state {
@@ -191,12 +209,12 @@ async fn read_up_to<T: DeserializeOwned>(headers: &HeaderMap, body: Body, bytes_
 
 async fn find(edge: &Edge, tenant: &TenantId, id: &str) -> Result<Silence, Problem> {
     let id: SilenceId = id.parse().map_err(|_| unknown())?;
-    load(edge, tenant).await?.get(&id).cloned().ok_or_else(unknown)
+    load(&edge.parts.store, tenant).await?.get(&id).cloned().ok_or_else(unknown)
 }
 
 /// The silences as they are in the gateway's own memory: exact at this moment.
-async fn load(edge: &Edge, tenant: &TenantId) -> Result<Silences, Problem> {
-    let loaded = edge.parts.store.load::<Kept, ()>(tenant, &Locator::Id(ENTITY.to_owned()), &[]).await;
+async fn load(store: &Store, tenant: &TenantId) -> Result<Silences, Problem> {
+    let loaded = store.load::<Kept, ()>(tenant, &Locator::Id(ENTITY.to_owned()), &[]).await;
     match loaded.map_err(|error| store_failed(&error))?.stored.map(|stored| stored.entity.state) {
         Some(Kept::Silences { silences }) => Ok(silences),
         Some(Kept::Ballot(_) | Kept::Errand { .. }) | None => Ok(Silences::default()),
@@ -204,15 +222,15 @@ async fn load(edge: &Edge, tenant: &TenantId) -> Result<Silences, Problem> {
 }
 
 /// Has an order carried out; answers with the silences after it.
-async fn order(edge: &Edge, tenant: &TenantId, order: SilenceOrder) -> Result<Silences, Problem> {
+async fn order(memory: Memory<'_>, tenant: &TenantId, order: SilenceOrder) -> Result<Silences, Problem> {
     let random =
         clock::random_hex::<16>().map_err(|_| Problem::new(Kind::Internal, "the operating system gives no random bytes"))?;
     let content = Content::Silence { tenant: tenant.clone(), order };
     let deadline = Instant::now() + ANSWER_WITHIN;
-    match edge.parts.ballots.submit(tenant.clone(), format!("silence-{random}"), content, deadline).await {
+    match memory.ballots.submit(tenant.clone(), format!("silence-{random}"), content, deadline).await {
         Ok(Answer::Done { why, .. }) => {
             tracing::info!(tenant = tenant.as_str(), why, "silences were ordered");
-            load(edge, tenant).await
+            load(memory.store, tenant).await
         }
         Ok(Answer::Retry) | Err(_) => {
             Err(unavailable("it is not known whether it was recorded; look with `paramedic silence list`"))

@@ -14,11 +14,13 @@ use subtle::{Choice, ConditionallySelectable as _};
 
 use crate::agents::AGENTS;
 use crate::alertmanager::Sorting;
-use crate::config::{A2aClient, Person, SlackEdge, TenantEdge, TokenDigest};
+use crate::config::{A2aClient, Person, SilencesOf, SlackEdge, TenantEdge, TokenDigest};
 use crate::replies::is_loopback;
 
 /// Ids of people whom nobody knows are made with this, for the record of refused answers; so nobody known may have such an id.
 const STRANGER: &str = "slack-";
+/// More often is a burden for the Alertmanager, and after an hour what was silenced there has called people here.
+const FOLLOWED_EVERY_S: std::ops::RangeInclusive<u32> = 10..=3_600;
 
 /// A configuration of tenants that would let the wrong ones in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,6 +83,22 @@ pub enum TenantsError {
         /// Which client.
         name: String,
     },
+    /// Somebody must answer for what is muted.
+    #[error("tenant {tenant}: silences.owner must be the id of one of the tenant's people")]
+    SilencesOwner {
+        /// Whose.
+        tenant: TenantId,
+    },
+    /// A number or an address out of its bounds.
+    #[error("tenant {tenant}: silences.{field} {rule}")]
+    Silences {
+        /// Whose.
+        tenant: TenantId,
+        /// Which.
+        field: &'static str,
+        /// The rule.
+        rule: &'static str,
+    },
     /// Kept for strangers.
     #[error("tenant {tenant}: the id of {person} must not begin with {STRANGER:?}, which stands for people unknown")]
     Stranger {
@@ -97,6 +115,7 @@ pub(crate) struct Tenant {
     pub(crate) id: TenantId,
     pub(crate) correlation: Correlation,
     pub(crate) heartbeats: Heartbeats,
+    pub(crate) silences: Option<SilencesOf>,
     pub(crate) slack: Option<SlackEdge>,
     pub(crate) people: Vec<Person>,
     clients: Vec<A2aClient>,
@@ -135,9 +154,9 @@ impl Tenants {
         let mut by_id = BTreeMap::new();
         for (id, edge) in edges {
             check(&id, &edge, &mut tokens)?;
-            let TenantEdge { webhook_token, correlation, heartbeats, slack, people, a2a_clients: clients } = edge;
+            let TenantEdge { webhook_token, correlation, heartbeats, silences, slack, people, a2a_clients: clients } = edge;
             let webhook = TokenDigest::of(webhook_token.reveal());
-            by_id.insert(id.clone(), Tenant { id, correlation, heartbeats, slack, people, clients, webhook });
+            by_id.insert(id.clone(), Tenant { id, correlation, heartbeats, silences, slack, people, clients, webhook });
         }
         Ok(Self { by_id, nobody: TokenDigest::of("") })
     }
@@ -146,6 +165,11 @@ impl Tenants {
     pub fn directories(&self) -> BTreeMap<TenantId, Directory> {
         let directory = |tenant: &Tenant| tenant.people.iter().map(|p| (p.id.clone(), p.groups.clone())).collect();
         self.by_id.iter().map(|(id, tenant)| (id.clone(), directory(tenant))).collect()
+    }
+
+    /// Alertmanagers whose silences are taken over.
+    pub fn silences(&self) -> Vec<(TenantId, SilencesOf)> {
+        self.by_id.values().filter_map(|tenant| Some((tenant.id.clone(), tenant.silences.clone()?))).collect()
     }
 
     /// Tenants with A2A clients.
@@ -258,7 +282,24 @@ fn check(id: &TenantId, edge: &TenantEdge, tokens: &mut BTreeSet<String>) -> Res
             return twice("token_sha256");
         }
     }
+    check_silences(id, edge)?;
     check_clients(id, edge, tokens)
+}
+
+fn check_silences(id: &TenantId, edge: &TenantEdge) -> Result<(), TenantsError> {
+    let Some(silences) = &edge.silences else { return Ok(()) };
+    if edge.people.iter().all(|known| known.id != silences.owner) {
+        return Err(TenantsError::SilencesOwner { tenant: id.clone() });
+    }
+    let is_http = ["http", "https"].contains(&silences.alertmanager.scheme());
+    let rules = [
+        (is_http, "alertmanager", "must be an Alertmanager's address, such as http://alertmanager:9093"),
+        (FOLLOWED_EVERY_S.contains(&silences.every_s), "every_s", "must be 10 to 3600"),
+    ];
+    match rules.into_iter().find(|(holds, ..)| !holds) {
+        Some((_, field, rule)) => Err(TenantsError::Silences { tenant: id.clone(), field, rule }),
+        None => Ok(()),
+    }
 }
 
 fn check_clients(id: &TenantId, edge: &TenantEdge, tokens: &mut BTreeSet<String>) -> Result<(), TenantsError> {
@@ -313,6 +354,7 @@ mod tests {
             webhook_token: Secret::new(token),
             correlation: Correlation::default(),
             heartbeats: Heartbeats::new(),
+            silences: None,
             slack: None,
             people,
             a2a_clients: vec![],
@@ -325,6 +367,31 @@ mod tests {
 
     fn headers(values: &[&str]) -> HeaderMap {
         values.iter().map(|value| (AUTHORIZATION, HeaderValue::from_str(value).unwrap())).collect()
+    }
+
+    #[test]
+    fn somebody_answers_for_silences_that_are_taken_over() {
+        let of = |alertmanager: &str, owner: &str, every_s| SilencesOf {
+            alertmanager: alertmanager.parse().unwrap(),
+            token: None,
+            owner: owner.parse().unwrap(),
+            every_s,
+        };
+        let (am, id) = ("http://alertmanager:9093", "acme".parse::<TenantId>().unwrap());
+        let silences = |field, rule| Some(TenantsError::Silences { tenant: id.clone(), field, rule });
+        for (silences, expected) in [
+            (of(am, "ann", 60), None),
+            (of(am, "nobody", 60), Some(TenantsError::SilencesOwner { tenant: id.clone() })),
+            (of(am, "ann", 9), silences("every_s", "must be 10 to 3600")),
+            (of(am, "ann", 3_601), silences("every_s", "must be 10 to 3600")),
+            (
+                of("ftp://alertmanager", "ann", 60),
+                silences("alertmanager", "must be an Alertmanager's address, such as http://alertmanager:9093"),
+            ),
+        ] {
+            let edge = TenantEdge { silences: Some(silences), ..edge("x", vec![person("ann", None, Some("t"))]) };
+            assert_eq!(tenants(vec![("acme", edge)]).err(), expected);
+        }
     }
 
     #[test]

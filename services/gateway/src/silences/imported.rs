@@ -7,26 +7,25 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use chrono::{DateTime, Utc};
-use incident::id::{SilenceId, TenantId};
+use incident::id::{PersonId, SilenceId, TenantId};
 use incident::matcher::Matcher;
 use incident::silence::{Silence, SilenceOrder, Silences, Source};
 use runtime::clock;
 use serde::{Deserialize, Serialize};
 
-use super::{load, order, read_up_to};
+use super::{Memory, load, order, read_up_to};
 use crate::edge::{Edge, refuse};
 use crate::problem::Problem;
-use crate::tenants::Caller;
 
 /// All silences of an Alertmanager, those that ended lately included.
-const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub(super) const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Who wrote nothing there is not asked here.
 const NO_COMMENT: &str = "no comment in Alertmanager";
 
 /// A silence of Alertmanager.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Theirs {
+pub(super) struct Theirs {
     id: String,
     status: Status,
     #[serde(default)]
@@ -70,14 +69,14 @@ pub(crate) struct Imported {
     /// Silences of an earlier import that ended there, and so here.
     ended: Vec<SilenceId>,
     /// Those that are not taken, and why.
-    skipped: Vec<Skipped>,
+    pub(super) skipped: Vec<Skipped>,
 }
 
-#[derive(Debug, Serialize)]
-struct Skipped {
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct Skipped {
     /// Alertmanager's id.
-    alertmanager: String,
-    why: String,
+    pub(super) alertmanager: String,
+    pub(super) why: String,
 }
 
 pub(crate) async fn import(State(edge): State<Arc<Edge>>, request: Request) -> Result<Json<Imported>, Problem> {
@@ -85,23 +84,37 @@ pub(crate) async fn import(State(edge): State<Arc<Edge>>, request: Request) -> R
     let caller = edge.caller(&head.headers)?;
     let imported = async {
         let theirs: Vec<Theirs> = read_up_to(&head.headers, body, BODY_BYTES_MAX).await?;
-        let known = load(&edge, &caller.tenant.id).await?;
-        let (all, mut imported) = take(theirs, &known, caller, clock::now());
-        if !all.is_empty() {
-            let silences = order(&edge, &caller.tenant.id, SilenceOrder::Put(all)).await?;
-            imported.imported.retain(|id| silences.get(id).is_some());
-        }
-        Ok(imported)
+        take_over(theirs, edge.memory(), For { tenant: &caller.tenant.id, owner: &caller.person.id }).await
     };
     imported.await.map(Json).map_err(|problem| refuse("api", problem))
 }
 
+/// For whom silences are taken over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct For<'a> {
+    pub(super) tenant: &'a TenantId,
+    /// Who answers for them.
+    pub(super) owner: &'a PersonId,
+}
+
+/// Makes theirs ours. What is as it was is not written again: every change has all incidents look whether they are muted.
+pub(super) async fn take_over(theirs: Vec<Theirs>, memory: Memory<'_>, by: For<'_>) -> Result<Imported, Problem> {
+    let known = load(memory.store, by.tenant).await?;
+    let (mut all, mut imported) = take(theirs, &known, by, clock::now());
+    all.retain(|silence| known.get(&silence.id) != Some(silence));
+    if !all.is_empty() {
+        let silences = order(memory, by.tenant, SilenceOrder::Put(all)).await?;
+        imported.imported.retain(|id| silences.get(id).is_some());
+    }
+    Ok(imported)
+}
+
 /// What is to be put, and what becomes of each.
-fn take(theirs: Vec<Theirs>, known: &Silences, caller: Caller<'_>, now: DateTime<Utc>) -> (Vec<Silence>, Imported) {
+fn take(theirs: Vec<Theirs>, known: &Silences, by: For<'_>, now: DateTime<Utc>) -> (Vec<Silence>, Imported) {
     let mut all = vec![];
     let mut imported = Imported { imported: vec![], ended: vec![], skipped: vec![] };
     for theirs in theirs {
-        let id = name(&caller.tenant.id, &theirs.id);
+        let id = name(by.tenant, &theirs.id);
         let before = known.get(&id);
         if theirs.status.state == Stage::Expired {
             if let Some(before) = before.filter(|before| before.ends_at > now) {
@@ -112,7 +125,7 @@ fn take(theirs: Vec<Theirs>, known: &Silences, caller: Caller<'_>, now: DateTime
         }
         let alertmanager = theirs.id.clone();
         // Whoever imported it first goes on to answer for it.
-        let owner = before.map_or_else(|| caller.person.id.clone(), |before| before.owner.clone());
+        let owner = before.map_or(by.owner, |before| &before.owner).clone();
         let ours = ours(theirs, id.clone(), owner).and_then(|silence| {
             silence.check(now).map_err(|error| error.to_string())?;
             Ok(silence)
@@ -133,7 +146,7 @@ fn name(tenant: &TenantId, theirs: &str) -> SilenceId {
     SilenceId::derive(&[tenant.as_str(), "alertmanager", theirs])
 }
 
-fn ours(theirs: Theirs, id: SilenceId, owner: incident::id::PersonId) -> Result<Silence, String> {
+fn ours(theirs: Theirs, id: SilenceId, owner: PersonId) -> Result<Silence, String> {
     let Theirs { id: their_id, comment, created_by, matchers, starts_at, ends_at, status: _ } = theirs;
     let matchers: Result<Vec<Matcher>, String> = matchers.into_iter().map(matcher).collect();
     let comment = comment.trim();

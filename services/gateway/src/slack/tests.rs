@@ -29,6 +29,7 @@ fn click_with(slack: &SlackEdge, payload: &Value) -> Result<Click, Problem> {
         webhook_token: Secret::new("t"),
         correlation: Correlation::default(),
         heartbeats: [].into(),
+        silences: None,
         slack: Some(slack.clone()),
         people: vec![person],
         a2a_clients: vec![],

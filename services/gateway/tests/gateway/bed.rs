@@ -52,8 +52,9 @@ pub(crate) struct Bed {
     pub(crate) nats: Nats,
     pub(crate) ledger: Store,
     pub(crate) slack: SlackFake,
-    ballots: Handle<Gateway>,
-    life: Lifecycle,
+    pub(crate) ballots: Handle<Gateway>,
+    pub(crate) store: Store,
+    pub(crate) life: Lifecycle,
     pub(crate) database: Database,
 }
 
@@ -89,6 +90,7 @@ fn edges(replies_url: &str) -> BTreeMap<TenantId, TenantEdge> {
         webhook_token: Secret::new(token),
         correlation: Correlation::default(),
         heartbeats: [].into(),
+        silences: None,
         slack,
         people,
         a2a_clients: vec![],
@@ -147,8 +149,9 @@ pub(crate) async fn bed() -> Bed {
     };
     let ballots = runtime::start(context, agent, Tell::new(agents.clone()));
     let replies = Replies::new(life.clone()).unwrap();
-    let router = gateway::routers(Parts { tenants, intake, ballots: ballots.clone(), store, replies, agents }, &[]).unwrap().edge;
-    Bed { router, nats, ledger, slack, ballots, life, database }
+    let parts = Parts { tenants, intake, ballots: ballots.clone(), store: store.clone(), replies, agents };
+    let router = gateway::routers(parts, &[]).unwrap().edge;
+    Bed { router, nats, store, ledger, slack, ballots, life, database }
 }
 
 fn ways() -> Ways {

@@ -1,9 +1,11 @@
 //! What people want to hear nothing of: made, shown, previewed, ended, and taken over from a real Alertmanager.
 
+use gateway::{Following, SilencesOf};
 use incident::alert::Labels;
 use incident::fact::What;
 use incident::silence::Silences;
 use serde_json::{Value, json};
+use testkit::Alertmanager;
 
 use crate::api::{opened, record};
 use crate::bed::{ANN, BOB, Bed, DEE, SOON, assert_problem, bed};
@@ -112,27 +114,45 @@ async fn a_preview_names_what_would_have_been_muted() {
     assert_problem(&wide, 422, "invalid", &["/matchers"], "too wide");
 }
 
+fn http() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+/// Makes a silence in an Alertmanager.
+async fn make(alertmanager: &Alertmanager, matchers: Value, comment: &str) -> String {
+    let (starts_at, ends_at) = (runtime::clock::now(), runtime::clock::now() + std::time::Duration::from_hours(1));
+    let body = json!({"matchers": matchers, "startsAt": starts_at, "endsAt": ends_at, "createdBy": "ben", "comment": comment});
+    let url = format!("{}/api/v2/silences", alertmanager.url());
+    let made: Value = http().post(&url).json(&body).send().await.unwrap().error_for_status().unwrap().json().await.unwrap();
+    made["silenceID"].as_str().unwrap().to_owned()
+}
+
+/// Ends one there.
+async fn end(alertmanager: &Alertmanager, id: &str) {
+    let url = format!("{}/api/v2/silence/{id}", alertmanager.url());
+    http().delete(url).send().await.unwrap().error_for_status().unwrap();
+}
+
+fn narrow() -> Value {
+    json!([
+        {"name": "service", "value": "checkout", "isRegex": false, "isEqual": true},
+        {"name": "severity", "value": "info|warning", "isRegex": true, "isEqual": true}
+    ])
+}
+
+fn wide() -> Value {
+    json!([{"name": "severity", "value": "info", "isRegex": false, "isEqual": true}])
+}
+
 #[tokio::test]
 async fn the_silences_of_an_alertmanager_are_taken_over_and_followed() {
     let bed = bed().await;
     let alertmanager = testkit::alertmanager(None, "route: { receiver: none }\nreceivers: [{ name: none }]\n").await.unwrap();
+    let narrow = make(&alertmanager, narrow(), "the disk is replaced").await;
+    let wide = make(&alertmanager, wide(), "quiet please").await;
     let url = format!("{}/api/v2/silences", alertmanager.url());
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let make = async |matchers: Value, comment: &str| {
-        let (starts_at, ends_at) = (runtime::clock::now(), runtime::clock::now() + std::time::Duration::from_hours(1));
-        let body =
-            json!({"matchers": matchers, "startsAt": starts_at, "endsAt": ends_at, "createdBy": "ben", "comment": comment});
-        let made: Value = http.post(&url).json(&body).send().await.unwrap().error_for_status().unwrap().json().await.unwrap();
-        made["silenceID"].as_str().unwrap().to_owned()
-    };
-    let equal = json!([
-        {"name": "service", "value": "checkout", "isRegex": false, "isEqual": true},
-        {"name": "severity", "value": "info|warning", "isRegex": true, "isEqual": true}
-    ]);
-    let narrow = make(equal, "the disk is replaced").await;
-    let wide = make(json!([{"name": "severity", "value": "info", "isRegex": false, "isEqual": true}]), "quiet please").await;
-    let theirs = async || http.get(&url).send().await.unwrap().json::<Value>().await.unwrap();
+    let theirs = async || http().get(&url).send().await.unwrap().json::<Value>().await.unwrap();
     let imported = bed.post("/v1/silences/import", ANN, &theirs().await).await.json;
     assert_eq!((imported["imported"].as_array().unwrap().len(), &imported["skipped"][0]["alertmanager"]), (1, &json!(wide)));
     let again = bed.post("/v1/silences/import", BOB, &theirs().await).await.json;
@@ -143,8 +163,50 @@ async fn the_silences_of_an_alertmanager_are_taken_over_and_followed() {
     assert_eq!(ours["matchers"], json!(["service=\"checkout\"", "severity=~\"info|warning\""]));
     assert_eq!((&ours["owner"], &ours["reason"]), (&json!("ann"), &json!("the disk is replaced")));
     assert_eq!(ours["source"], json!({"source": "alertmanager", "id": narrow, "created_by": "ben"}));
-    http.delete(format!("{}/api/v2/silence/{narrow}", alertmanager.url())).send().await.unwrap().error_for_status().unwrap();
+    end(&alertmanager, &narrow).await;
     let ended = bed.post("/v1/silences/import", ANN, &theirs().await).await.json;
     assert_eq!((&ended["ended"], &ended["imported"]), (&imported["imported"], &json!([])));
     assert_eq!(ids(&bed.get("/v1/silences?state=open", ANN).await.json), Vec::<&str>::new());
+}
+
+/// How often an Alertmanager was looked at.
+fn looks(result: &str) -> u64 {
+    let line = format!("paramedic_gateway_silences_followed_total{{result=\"{result}\",tenant=\"acme\"}} ");
+    let text = runtime::metrics::text();
+    text.lines().find_map(|found| found.strip_prefix(&line)).map_or(0, |count| count.parse().unwrap())
+}
+
+async fn looked(result: &str, more: u64) {
+    let before = looks(result);
+    let look = async || (looks(result) >= before + more).then_some(());
+    testkit::eventually(&format!("{more} more looks that are {result}"), SOON, look).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_alertmanager_is_followed_by_itself() {
+    let bed = bed().await;
+    let alertmanager = testkit::alertmanager(None, "route: { receiver: none }\nreceivers: [{ name: none }]\n").await.unwrap();
+    make(&alertmanager, wide(), "quiet please").await;
+    let first = make(&alertmanager, narrow(), "the disk is replaced").await;
+    let of =
+        SilencesOf { alertmanager: alertmanager.url().parse().unwrap(), token: None, owner: "bob".parse().unwrap(), every_s: 1 };
+    let following = Following::new(("acme".parse().unwrap(), of), bed.ballots.clone(), bed.store.clone()).unwrap();
+    bed.life.spawn("silences of an Alertmanager", following.run(bed.life.clone()));
+    let open = async || bed.get("/v1/silences?state=open", ANN).await.json;
+    let has = async |count: usize| {
+        let look = async || Some(open().await).filter(|list| ids(list).len() == count);
+        testkit::eventually(&format!("{count} silences"), SOON, look).await.unwrap()
+    };
+    let list = has(1).await;
+    let ours = &list["items"][0];
+    assert_eq!((&ours["owner"], &ours["source"]["id"]), (&json!("bob"), &json!(first)));
+    looked("done", 2).await;
+    assert_eq!(told(&bed, 1).await.all.len(), 1, "what is as it was is not told again");
+    make(&alertmanager, narrow(), "and the other disk").await;
+    has(2).await;
+    end(&alertmanager, &first).await;
+    has(1).await;
+    drop(alertmanager);
+    looked("failed", 2).await;
+    assert_eq!(ids(&open().await).len(), 1, "one that does not answer has ended nothing");
 }
