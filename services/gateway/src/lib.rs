@@ -17,6 +17,7 @@ mod listen;
 mod orders;
 mod page;
 mod problem;
+pub mod reading;
 mod replies;
 mod routes;
 mod silences;
