@@ -42,7 +42,7 @@ impl Routes {
     /// Adds one in the place of what was said before of the same. The newest word counts: if its end was itself merged into what comes
     /// there now, that is forgotten.
     pub fn put(&mut self, route: Route) {
-        self.0.retain(|known| known.of != route.of && known.at + LASTS > route.at);
+        self.0.retain(|known| known.of != route.of && route.at - known.at < LASTS);
         if let Of::Key(key) = &route.of
             && route.to != *key
             && self.end(route.to.clone()) == *key

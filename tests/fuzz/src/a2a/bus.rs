@@ -13,6 +13,7 @@ pub(super) fn run(what: &str, body: &[u8]) -> bool {
     let (carries, method) = match what {
         "alerts" => (Carries::Alerts, None),
         "silences" => (Carries::Silences, None),
+        "order" => (Carries::Orders, None),
         "related" => (Carries::Related, None),
         "request" => (Carries::Requests, Some(Method::SendMessage)),
         "cancel" => (Carries::Requests, Some(Method::CancelTask)),
@@ -53,6 +54,7 @@ fn write(content: &Content) -> Vec<u8> {
         Content::ApprovalClosed(closed) => json(closed),
         Content::Voted(vote) => json(vote),
         Content::Fact(fact) => json(fact),
+        Content::Order(order) => json(order),
         Content::Related(related) => json(related),
         Content::Silences { silences, .. } => json(silences),
         Content::Answered(_) | Content::Silence { .. } | Content::Listen { .. } => panic!("that never comes from the bus"),
