@@ -16,6 +16,7 @@ mod json;
 mod listen;
 mod page;
 mod problem;
+pub mod reading;
 mod replies;
 mod routes;
 mod silences;
