@@ -27,7 +27,7 @@ pub(super) struct Call {
 }
 
 /// The alerts of a call. Those beyond [`ALERTS_MAX`] are counted and not kept: a body has room for a million that say nothing, which
-/// would take a hundred times its size.
+/// would take some fifty times its size.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
     pub(super) kept: Vec<Entry>,
