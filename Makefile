@@ -25,6 +25,8 @@ help: ## Say what there is to do
 	@echo '  SEEDS=10000                      sim: how many days'
 	@echo '  SEED=0                           sim, soak: the first seed (a random one if not said)'
 	@echo '  HOURS=1                          soak: for how long'
+	@echo '  MINUTES=1                        fuzz: for how long, each kind'
+	@echo '  KINDS="webhook slack"            fuzz: only these; there are a2a, config and runbook besides'
 	@echo '  TESTS="-E '\''test(/^rbac::/)'\''"     test: only some, as cargo-nextest selects them'
 	@echo
 	@echo 'What is missing (nats-server, PostgreSQL, Prometheus, Kubernetes) is found on PATH or installed, once, into'
@@ -54,8 +56,13 @@ test: cargo-tools ## Run all tests, on real servers
 sim: ## Play simulated days of many seeds; says which broke a promise, and how
 	@$(SIM) --seeds $(or $(SEEDS),10000) --seed $(or $(SEED),$$RANDOM$$RANDOM)
 
+.PHONY: fuzz
+fuzz: ## Try all that comes from outside with anything at all, each kind for a minute
+	@tests/fuzz/run.sh $(or $(MINUTES),1) $(KINDS)
+
 .PHONY: soak
-soak: ## The same for hours
+soak: ## Both for long: each fuzzer for a minute, then days for hours
+	@tests/fuzz/run.sh 1
 	@$(SIM) --hours $(or $(HOURS),1) --seed $(or $(SEED),$$RANDOM$$RANDOM)
 
 .PHONY: conformance

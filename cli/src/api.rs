@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -65,20 +65,26 @@ impl Api {
 
     /// GET.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        self.send(Method::GET, path, None).await
+        self.send(self.request(Method::GET, path)?).await
     }
 
     /// POST.
     pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> anyhow::Result<T> {
-        self.send(Method::POST, path, Some(body)).await
+        self.post_once(path, body, None).await
     }
 
-    async fn send<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<T> {
-        let url = self.url.join(path)?;
-        let mut request = self.http.request(method, url).bearer_auth(&self.token).header("Paramedic-Channel", "cli");
-        if let Some(body) = body {
-            request = request.json(body);
-        }
+    /// POST of what has a name: sent again under the same one it counts once.
+    pub(crate) async fn post_once<T: DeserializeOwned>(&self, path: &str, body: &Value, key: Option<&str>) -> anyhow::Result<T> {
+        let request = self.request(Method::POST, path)?.json(body);
+        self.send(if let Some(key) = key { request.header("Idempotency-Key", key) } else { request }).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> anyhow::Result<RequestBuilder> {
+        let request = self.http.request(method, self.url.join(path)?);
+        Ok(request.bearer_auth(&self.token).header("Paramedic-Channel", "cli"))
+    }
+
+    async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> anyhow::Result<T> {
         let response =
             request.send().await.with_context(|| format!("no answer from {}: is `paramedic up` running?", self.url))?;
         let status = response.status();

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod a2a;
+mod order;
 mod silence;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use incident::task::Role;
 
 pub(crate) use self::a2a::{A2aBinding, A2aClient, A2aCommand, A2aSend, CardKey, ConformanceAgent};
+pub(crate) use self::order::{Of as OrderOf, OrderVerb};
 pub(crate) use self::silence::{SilenceAdd, SilenceCommand};
 
 /// From a firing alert to an approved, verified fix.
@@ -275,6 +277,8 @@ pub(crate) enum IncidentCommand {
         #[arg(long)]
         after: Option<u64>,
     },
+    #[command(flatten)]
+    Order(OrderVerb),
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,10 +6,11 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use incident::heartbeat;
+use incident::id::TenantId;
 use incident::task::Role;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Tenant};
 use crate::output::line;
 use crate::{migrate, roles};
 
@@ -22,6 +23,20 @@ pub(crate) fn run(path: &Path) -> anyhow::Result<()> {
     ensure!(found.is_empty(), "{} cannot be used:{}", path.display(), text.concat());
     line(config::shown(path)?.trim_end());
     Ok(())
+}
+
+/// What of this follows from the text alone: without files beside it, the network or the environment. Gives the configuration as it is in
+/// force, without its secrets.
+///
+/// # Errors
+/// The first thing that is wrong with it.
+pub fn config(text: &str) -> anyhow::Result<String> {
+    let config: Config = runtime::config::parse("the configuration", text, std::iter::empty())?;
+    gateway(&config)?;
+    keys_fit(&config)?;
+    nats(&config)?;
+    config.tenants.iter().try_for_each(|(id, tenant)| rules(id, tenant))?;
+    config::shown_table(text.parse()?)
 }
 
 fn problems(config: &Config, base: &Path) -> Vec<anyhow::Error> {
@@ -72,15 +87,21 @@ fn nats(config: &Config) -> anyhow::Result<()> {
 
 fn tenants<'a>(config: &'a Config, base: &'a Path) -> impl Iterator<Item = anyhow::Result<()>> {
     config.tenants.iter().map(move |(id, tenant)| {
-        tenant.policy.check().with_context(|| format!("tenants.{id}.policy"))?;
-        heartbeat::check(&tenant.heartbeat).with_context(|| format!("tenants.{id}.heartbeat"))?;
+        rules(id, tenant)?;
         roles::topology(base, tenant).with_context(|| format!("tenants.{id}.topology"))?;
-        tenant.storm.check().with_context(|| format!("tenants.{id}.storm"))?;
-        for (n, window) in (1..).zip(&tenant.maintenance) {
-            window.check().with_context(|| format!("tenants.{id}.maintenance {n}"))?;
-        }
         roles::prometheus(tenant).map(drop).with_context(|| format!("tenants.{id}.prometheus"))
     })
+}
+
+/// What a tenant's own numbers and matchers must keep.
+fn rules(id: &TenantId, tenant: &Tenant) -> anyhow::Result<()> {
+    tenant.policy.check().with_context(|| format!("tenants.{id}.policy"))?;
+    heartbeat::check(&tenant.heartbeat).with_context(|| format!("tenants.{id}.heartbeat"))?;
+    tenant.storm.check().with_context(|| format!("tenants.{id}.storm"))?;
+    for (n, window) in (1..).zip(&tenant.maintenance) {
+        window.check().with_context(|| format!("tenants.{id}.maintenance {n}"))?;
+    }
+    Ok(())
 }
 
 fn watches(config: &Config, base: &Path) -> impl Iterator<Item = anyhow::Result<()>> {

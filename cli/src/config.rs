@@ -301,6 +301,11 @@ pub(crate) fn shown(path: &Path) -> anyhow::Result<String> {
             section.insert("url".to_owned(), Value::from(url));
         }
     }
+    shown_table(table)
+}
+
+/// As [`shown`], from what was read.
+pub(crate) fn shown_table(mut table: Table) -> anyhow::Result<String> {
     show_lifecycles(&mut table)?;
     redact(&mut table);
     Ok(toml::to_string_pretty(&table)?)
@@ -332,9 +337,10 @@ fn redact(table: &mut Table) {
     }
 }
 
-/// Addresses without a password in them say nothing secret.
+/// Addresses with nobody's credentials in them say nothing secret. A token for NATS stands where others have a user's name.
 fn is_plain_url(value: &Value) -> bool {
-    value.as_str().and_then(|text| text.parse::<Url>().ok()).is_some_and(|url| url.password().is_none())
+    let url = value.as_str().and_then(|text| text.parse::<Url>().ok());
+    url.is_some_and(|url| url.username().is_empty() && url.password().is_none())
 }
 
 #[cfg(test)]
@@ -366,7 +372,7 @@ mod tests {
     fn no_secret_is_shown() {
         let text = r#"
             [nats]
-            url = "nats://127.0.0.1:4222"
+            url = "nats://s3cret@127.0.0.1:4222"
             admin_password = "s3cret"
             passwords = { gateway = "s3cret" }
             [database]

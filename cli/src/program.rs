@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+/// What the manifest calls the program; only the program itself is compiled with that name at hand.
+const NAME: &str = "paramedic";
+
 /// `paramedic` where PATH leads to this very program, else its path, as short as it can be said.
 #[expect(clippy::disallowed_methods, reason = "the process's edge: the search path describes the person's shell")]
 pub(crate) fn name() -> String {
-    let plain = env!("CARGO_BIN_NAME").to_owned();
+    let plain = NAME.to_owned();
     let Ok(program) = std::env::current_exe() else { return plain };
     let search = std::env::var("PATH").unwrap_or_default();
     let found = std::env::split_paths(&search).map(|dir| dir.join(&plain)).find(|path| path.is_file());

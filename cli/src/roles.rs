@@ -220,10 +220,18 @@ pub(crate) fn topology(base: &Path, tenant: &Tenant) -> anyhow::Result<Option<To
     let Some(file) = &tenant.topology else { return Ok(None) };
     let path = base.join(file);
     let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    topology_of(&path.display().to_string(), &text).map(Some)
+}
+
+/// What depends on what; `name` says of which file, should it be no topology.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn topology_of(name: &str, text: &str) -> anyhow::Result<Topology> {
     let topology: Topology =
-        serde_yaml_ng::from_str(&text).with_context(|| format!("{} is no topology; see docs/topology.yaml", path.display()))?;
-    topology.check().with_context(|| path.display().to_string())?;
-    Ok(Some(topology))
+        serde_yaml_ng::from_str(text).with_context(|| format!("{name} is no topology; see docs/topology.yaml"))?;
+    topology.check().with_context(|| name.to_owned())?;
+    Ok(topology)
 }
 
 /// The MCP servers that are configured.

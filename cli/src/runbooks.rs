@@ -33,7 +33,11 @@ pub(crate) fn read_one(path: &Path) -> anyhow::Result<Runbook> {
     parse(&path.display().to_string(), &text)
 }
 
-fn parse(name: &str, text: &str) -> anyhow::Result<Runbook> {
+/// One runbook; `name` says of which file, should it be none.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse(name: &str, text: &str) -> anyhow::Result<Runbook> {
     let runbook: Runbook = serde_yaml_ng::from_str(text).with_context(|| format!("{name} is not a runbook"))?;
     runbook.check().with_context(|| name.to_owned())?;
     Ok(runbook)

@@ -33,8 +33,16 @@ pub(crate) fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 pub(crate) fn read_one(path: &Path) -> anyhow::Result<Vec<Rule>> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {name}"))?;
-    let file: WatchFile = serde_yaml_ng::from_str(&text).with_context(|| format!("{name} is no file of watch rules"))?;
-    fit(&name, &file.rules)?;
+    parse(&name, &text)
+}
+
+/// One file's rules; `name` says of which file, should they be none.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn parse(name: &str, text: &str) -> anyhow::Result<Vec<Rule>> {
+    let file: WatchFile = serde_yaml_ng::from_str(text).with_context(|| format!("{name} is no file of watch rules"))?;
+    fit(name, &file.rules)?;
     Ok(file.rules)
 }
 

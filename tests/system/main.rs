@@ -16,6 +16,8 @@ mod kills;
 mod manifests;
 #[cfg(test)]
 mod noise;
+#[cfg(test)]
+mod orders;
 mod outage;
 mod pipeline;
 #[cfg(test)]

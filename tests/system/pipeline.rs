@@ -36,7 +36,7 @@ use testkit::{Alertmanager, Cluster, Folder, Nats, Prometheus, Suite};
 pub(crate) use bus_users::Rogue;
 pub(crate) use checks::Ending;
 pub(crate) use configuration::{BOT, FALLBACK, OTHER_TENANT, TENANT, VOICE, WATCHDOG, Who, signing_key, webhook_token};
-pub(crate) use people::{APPROVE, REJECT, Waiting};
+pub(crate) use people::{APPROVE, Incident, REJECT, Waiting};
 pub(crate) use process::Process;
 use process::Servers;
 pub(crate) use promises::Left;

@@ -3,10 +3,12 @@
 use chrono::{DateTime, Utc};
 use incident::alert::Severity;
 use incident::fact::Fact;
+use incident::order::Attendance;
 use incident::task::Phase;
 use serde::{Deserialize, Serialize};
 
 use super::listing::{self, Listing, Place};
+use super::orders;
 use crate::api::Api;
 use crate::args::{Connection, IncidentCommand};
 use crate::output::{show, table};
@@ -26,6 +28,9 @@ pub(crate) struct Incident {
     /// The incident of the same alerts that ended before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) follows: Option<String>,
+    /// Who has it.
+    #[serde(flatten)]
+    pub(crate) attendance: Attendance,
 }
 
 /// A fact in its place in the chain.
@@ -50,6 +55,7 @@ pub(crate) async fn run(command: IncidentCommand, connection: &Connection) -> an
             let incident: Incident = api.get(&format!("v1/incidents/{id}")).await?;
             show(connection.output, &incident, |incident| one(incident, connection))
         }
+        IncidentCommand::Order(verb) => orders::give(&api, verb, connection).await,
         IncidentCommand::Timeline { id, after } => {
             let entries = timeline(&api, &id, after).await?;
             let command = format!("{paramedic} incident timeline {id}{flag}");
@@ -76,9 +82,10 @@ fn list(items: &[Incident]) -> String {
     }
     let row = |i: &Incident| {
         let since = i.opened_at.format("%Y-%m-%d %H:%M:%S").to_string();
-        vec![i.id.clone(), i.severity.to_string(), i.phase.label().to_owned(), since, i.title.clone()]
+        let owner = i.attendance.owner.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+        vec![i.id.clone(), i.severity.to_string(), i.phase.label().to_owned(), owner, since, i.title.clone()]
     };
-    table(&["INCIDENT", "SEVERITY", "PHASE", "SINCE (UTC)", "TITLE"], &items.iter().map(row).collect::<Vec<_>>())
+    table(&["INCIDENT", "SEVERITY", "PHASE", "OWNER", "SINCE (UTC)", "TITLE"], &items.iter().map(row).collect::<Vec<_>>())
 }
 
 fn one(i: &Incident, connection: &Connection) -> String {
@@ -87,9 +94,10 @@ fn one(i: &Incident, connection: &Connection) -> String {
         (Some(at), Some(outcome)) => format!("\nended      {}: {outcome}", at.format("%Y-%m-%d %H:%M:%S UTC")),
         _ => String::new(),
     };
+    let attended = i.attendance.sentence().map(|who| format!("\nattended   {who}")).unwrap_or_default();
     let follows = i.follows.as_ref().map(|before| format!("\nfollows    {before}")).unwrap_or_default();
     format!(
-        "{}\n{}\nseverity   {}\nphase      {}\nsince      {}{ended}{follows}\n\n{paramedic} incident timeline {}{flag} shows all that happened.",
+        "{}\n{}\nseverity   {}\nphase      {}\nsince      {}{ended}{attended}{follows}\n\n{paramedic} incident timeline {}{flag} shows all that happened.",
         i.id,
         i.title,
         i.severity,

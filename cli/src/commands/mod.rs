@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod dead;
 pub(crate) mod incidents;
 pub(crate) mod listing;
+mod orders;
 pub(crate) mod plan;
 pub(crate) mod runbook;
 pub(crate) mod schemas;

@@ -26,6 +26,7 @@ fn all() -> Vec<(&'static str, Schema)> {
         ("policy.json", of::<incident::approval::Policy>()),
         ("record.json", of::<incident::record::Record>()),
         ("runbook.json", of::<incident::runbook::Runbook>()),
+        ("order.json", of::<incident::order::Order>()),
         ("silences.json", of::<incident::silence::Silences>()),
         ("topology.json", of::<incident::topology::Topology>()),
         ("signed-vote.json", of::<incident::approval::SignedVote>()),

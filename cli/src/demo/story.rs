@@ -114,6 +114,10 @@ impl Story {
             | What::Unmuted { .. }
             | What::PartOf { .. }
             | What::Joined { .. }
+            | What::Ordered { .. }
+            | What::OrderRefused { .. }
+            | What::AttendanceChanged { .. }
+            | What::MovedAway { .. }
             | What::SetGoing { .. }
             | What::Cost { .. } => {}
         }

@@ -25,6 +25,11 @@ pub enum Subject {
         /// Whose.
         tenant: TenantId,
     },
+    /// `alerts.<tenant>.orders`: what people want of incidents.
+    Orders {
+        /// Whose.
+        tenant: TenantId,
+    },
     /// `alerts.<tenant>.related`: what incidents have to do with each other, by monitoring for itself.
     Related {
         /// Whose.
@@ -107,6 +112,7 @@ impl Subject {
         match self {
             Self::Alerts { tenant, .. }
             | Self::Silences { tenant }
+            | Self::Orders { tenant }
             | Self::Related { tenant }
             | Self::Request { tenant, .. }
             | Self::Event { tenant, .. }
@@ -122,6 +128,7 @@ impl Subject {
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Orders { tenant } => write!(f, "alerts.{tenant}.orders"),
             Self::Related { tenant } => write!(f, "alerts.{tenant}.related"),
             Self::Silences { tenant } => write!(f, "alerts.{tenant}.silences"),
             Self::Alerts { tenant, shard } => write!(f, "alerts.{tenant}.{shard}"),
@@ -147,6 +154,7 @@ impl FromStr for Subject {
 fn parse(text: &str) -> Result<Subject, String> {
     let tokens: Vec<&str> = text.split('.').collect();
     match *tokens.as_slice() {
+        ["alerts", tenant, "orders"] => Ok(Subject::Orders { tenant: id(tenant)? }),
         ["alerts", tenant, "related"] => Ok(Subject::Related { tenant: id(tenant)? }),
         ["alerts", tenant, "silences"] => Ok(Subject::Silences { tenant: id(tenant)? }),
         ["alerts", tenant, shard] => {
@@ -189,6 +197,9 @@ mod tests {
         let all = [
             "alerts.acme.0",
             "alerts.acme.15",
+            "alerts.acme.orders",
+            "alerts.acme.related",
+            "alerts.acme.silences",
             "a2a.acme.diagnostics.request",
             "a2a.acme.monitoring.event",
             "a2a.acme.monitoring.announced",

@@ -10,6 +10,7 @@ use crate::approval::{Answer, ApprovalClosed, ApprovalRequest, Channel, Refusal,
 use crate::fact::{Fact, What};
 use crate::fallback::Announced;
 use crate::id::{ApprovalId, HeartbeatName, IncidentId, PersonId, TenantId};
+use crate::order::Order;
 use crate::plan::Digest;
 use crate::record::Record;
 use crate::related::Related;
@@ -46,6 +47,8 @@ pub enum Content {
         /// What is wanted.
         order: SilenceOrder,
     },
+    /// A person wants something of an incident; the gateway vouches for who it is.
+    Order(Box<Order>),
     /// What monitoring tells itself of incidents that have to do with each other.
     Related(Related),
     /// How the silences of a tenant are now.
@@ -313,6 +316,7 @@ impl Content {
             Self::Fact(_) => "fact",
             Self::Silence { .. } => "order for silences",
             Self::Silences { .. } => "silences",
+            Self::Order(_) => "order",
             Self::Related(_) => "relation of incidents",
             Self::Listen { .. } => "listening for a heartbeat",
         }

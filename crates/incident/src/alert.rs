@@ -141,8 +141,11 @@ pub struct Notification {
     pub tenant: TenantId,
     /// Alertmanager's name of the group.
     pub group_key: String,
-    /// What the alerts share.
+    /// What the alerts share; or where they belong by a person's word.
     pub key: CorrelationKey,
+    /// What they share, if they were moved by a person's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<CorrelationKey>,
     /// At least one.
     pub alerts: Vec<Alert>,
     /// How many more Alertmanager left out (`max_alerts`).
@@ -195,7 +198,7 @@ impl Notification {
             .into_iter()
             .map(|(key, alerts)| {
                 let (tenant, group_key) = (tenant.clone(), group_key.to_owned());
-                Self { tenant, group_key, key, alerts, truncated_alerts, heartbeat: None, received_at: None }
+                Self { tenant, group_key, key, origin: None, alerts, truncated_alerts, heartbeat: None, received_at: None }
             })
             .collect()
     }

@@ -4,9 +4,10 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{Labels, Severity};
+use crate::alert::{CorrelationKey, Labels, Severity};
 use crate::evidence::{Diagnosis, Verdict};
-use crate::id::{ApprovalId, IncidentId, PersonId, SilenceId, TenantId};
+use crate::id::{ApprovalId, IncidentId, OrderId, PersonId, SilenceId, TenantId};
+use crate::order::{Attendance, Want};
 use crate::plan::{Digest, Plan};
 use crate::silence::Silence;
 use crate::task::{Phase, Role};
@@ -195,6 +196,40 @@ pub enum What {
         /// The service that fails there.
         service: String,
     },
+    /// A person wanted something of the incident, and it is done.
+    Ordered {
+        /// The order's name.
+        order: OrderId,
+        /// Who.
+        by: PersonId,
+        /// What.
+        what: Want,
+    },
+    /// A person wanted something of the incident that cannot be done.
+    OrderRefused {
+        /// The order's name.
+        order: OrderId,
+        /// Who.
+        by: PersonId,
+        /// What.
+        what: Want,
+        /// Why not.
+        why: String,
+    },
+    /// Others have the incident than before, or nobody has.
+    AttendanceChanged {
+        /// Who has it.
+        attendance: Attendance,
+        /// Why.
+        why: String,
+    },
+    /// Alerts left the incident by a person's word.
+    MovedAway {
+        /// Their names.
+        alerts: Vec<String>,
+        /// To the incident of this key.
+        to: CorrelationKey,
+    },
     /// An agent had come to wait for nothing, which the auditor noticed; it was made to decide afresh.
     SetGoing {
         /// What it came to.
@@ -241,6 +276,10 @@ impl What {
             Self::Unmuted { .. } => "unmuted",
             Self::PartOf { .. } => "part_of",
             Self::Joined { .. } => "joined",
+            Self::Ordered { .. } => "ordered",
+            Self::OrderRefused { .. } => "order_refused",
+            Self::AttendanceChanged { .. } => "attendance_changed",
+            Self::MovedAway { .. } => "moved_away",
             Self::SetGoing { .. } => "set_going",
             Self::Cost { .. } => "cost",
             Self::Closed { .. } => "closed",
@@ -281,6 +320,12 @@ impl What {
             Self::Unmuted { why } => format!("silenced no more: {why}"),
             Self::PartOf { origin, service } => format!("part of {origin}: it depends on {service}, which fails there"),
             Self::Joined { incident, service } => format!("{service} fails because of this ({incident})"),
+            Self::Ordered { by, what, .. } => format!("{by} {}", what.sentence()),
+            Self::OrderRefused { by, what, why, .. } => format!("{by} would have {}, but {why}", what.sentence()),
+            Self::AttendanceChanged { attendance, why } => {
+                format!("{} ({why})", attendance.sentence().as_deref().unwrap_or("nobody has it"))
+            }
+            Self::MovedAway { alerts, to } => format!("{} belongs to {} now", alerts.join(", "), to.0),
             Self::SetGoing { what } => format!("was stuck and is set going again by the auditor: {what}"),
             Self::Cost { item, calls } => format!("cost: {item} × {calls}"),
             Self::Closed { outcome } => format!("closed: {outcome}"),

@@ -97,6 +97,7 @@ pub fn take(heartbeats: &Heartbeats, tenant: &TenantId, alerts: &mut Vec<Alert>,
     });
     let notification = |(name, alert): (&HeartbeatName, Alert)| Notification {
         tenant: tenant.clone(),
+        origin: None,
         group_key: String::new(),
         key: CorrelationKey(format!("heartbeat {name}")),
         alerts: vec![alert],

@@ -92,6 +92,10 @@ id!(
     SilenceId, "silence id"
 );
 id!(
+    /// What a person wants of an incident.
+    OrderId, "order id"
+);
+id!(
     /// A heartbeat as the configuration names it: what sends it, such as `alertmanager`.
     HeartbeatName, "heartbeat name"
 );
@@ -122,6 +126,7 @@ derived!(IncidentId, "inc");
 derived!(TaskId, "task");
 derived!(ApprovalId, "apr");
 derived!(SilenceId, "sil");
+derived!(OrderId, "ord");
 
 #[cfg(test)]
 mod tests {

@@ -2,11 +2,17 @@
 
 use std::cmp::Ordering;
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::Labels;
+
+/// Matchers of one silence, window or runbook: more than anybody writes.
+pub const MATCHERS_MAX: usize = 20;
+/// Bytes that one regular expression may take once it is made ready. A few characters (`\w{500}`) can become 10 MiB, and hundreds of
+/// matchers are kept; a list of a thousand names takes a tenth of this.
+const PATTERN_BYTES_MAX: usize = 1 << 20;
 
 /// One Alertmanager matcher with equality; regular expressions are anchored as Alertmanager's are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -33,7 +39,8 @@ struct Pattern {
 
 impl Pattern {
     fn new(text: &str) -> Result<Self, regex::Error> {
-        Ok(Self { text: text.to_owned(), anchored: Regex::new(&format!("^(?:{text})$"))? })
+        let anchored = RegexBuilder::new(&format!("^(?:{text})$")).size_limit(PATTERN_BYTES_MAX).build()?;
+        Ok(Self { text: text.to_owned(), anchored })
     }
 }
 
@@ -171,8 +178,14 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_a_thousand_names_has_room() {
+        let names: Vec<String> = (0..1_000).map(|n| format!("checkout-service-{n}")).collect();
+        assert!(format!("service=~\"{}\"", names.join("|")).parse::<Matcher>().is_ok());
+    }
+
+    #[test]
     fn what_is_no_matcher_is_refused() {
-        for bad in ["service", "=\"x\"", "service=~\"(\"", "service~\"x\"", ""] {
+        for bad in ["service", "=\"x\"", "service=~\"(\"", "service~\"x\"", "", r"service=~\w{500}"] {
             assert_eq!(bad.parse::<Matcher>(), Err(BadMatcher(bad.to_owned())));
         }
     }

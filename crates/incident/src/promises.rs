@@ -72,6 +72,7 @@ fn one_effect(facts: &[Fact]) -> Vec<Broken> {
         What::Executed { digest, .. } => Some(format!("executed {}", digest.0)),
         What::Undone { digest, .. } => Some(format!("undone {}", digest.0)),
         What::Proposed { digest, .. } => Some(format!("proposed {}", digest.0)),
+        What::Ordered { order, .. } | What::OrderRefused { order, .. } => Some(format!("answer to {order}")),
         What::Voted { approval, person, .. } => Some(format!("vote of {person} on {approval}")),
         _ => None,
     };

@@ -5,7 +5,10 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::alert::CorrelationKey;
 use crate::id::{IncidentId, TenantId};
+use crate::order::Order;
+use crate::route::Of;
 use crate::topology::Failing;
 
 /// One thing told.
@@ -31,6 +34,9 @@ pub enum Told {
         incident: IncidentId,
         /// Since when.
         since: DateTime<Utc>,
+        /// The incident's key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<CorrelationKey>,
     },
     /// That is over, to the tenant's book.
     Over {
@@ -56,6 +62,31 @@ pub enum Told {
         number: u64,
         /// All of them.
         callers: Vec<Relative>,
+    },
+    /// A person wants these in another incident, to that incident: it knows its key, and whether it is over.
+    Move {
+        /// The other one.
+        to: IncidentId,
+        /// What the person said, to the incident where they are.
+        order: Order,
+        /// What is to be moved.
+        of: Vec<Of>,
+    },
+    /// A person said where these belong, to the tenant's book.
+    Route {
+        /// These.
+        of: Vec<Of>,
+        /// To the incident of this key.
+        to: CorrelationKey,
+        /// Since when.
+        at: DateTime<Utc>,
+    },
+    /// A person said that a key stands for itself, to the tenant's book.
+    Alone {
+        /// Which.
+        key: CorrelationKey,
+        /// Since when.
+        at: DateTime<Utc>,
     },
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{Alert, AlertStatus};
 use crate::evidence::{Hypothesis, HypothesisKind};
-use crate::matcher::{Matcher, all_satisfied};
+use crate::matcher::{MATCHERS_MAX, Matcher, all_satisfied};
 use crate::plan::Verification;
 
 /// One runbook, as its YAML file says.
@@ -87,6 +87,7 @@ impl Runbook {
         let rules = [
             (is_name(&self.name), "name", "must be in kebab case, such as rollback-bad-deploy"),
             ((1..=100).contains(&self.when.confidence_percent_min), "when.confidence_percent_min", "must be 1 to 100"),
+            (self.when.alerts.len() <= MATCHERS_MAX, "when.alerts", "must be at most 20"),
             ((1..=3_600).contains(&self.verify.settle_s), "verify.settle_s", "must be 1 to 3600"),
             (self.verify.deadline_s > self.verify.settle_s, "verify.deadline_s", "must be more than verify.settle_s"),
             (self.verify.deadline_s <= 7_200, "verify.deadline_s", "must be at most 7200"),

@@ -7,14 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::Labels;
 use crate::id::{PersonId, SilenceId};
-use crate::matcher::{Matcher, all_satisfied};
+use crate::matcher::{MATCHERS_MAX, Matcher, all_satisfied};
 
 /// A silence that lasts longer is a rule that should be deleted.
 pub const LASTS_MAX: TimeDelta = TimeDelta::days(30);
 /// Silences of a tenant that are remembered: each is looked at for every alert.
 pub const SILENCES_MAX: usize = 500;
-/// Matchers of one: more than anybody writes.
-const MATCHERS_MAX: usize = 20;
 /// Characters of a reason: a sentence or two.
 const REASON_CHARS_MAX: usize = 1_000;
 /// One that is over is still shown for so long.

@@ -170,6 +170,9 @@ pub struct Bulletin {
     /// The one before it, if its alerts were an incident not long ago.
     #[serde(default)]
     pub follows: Option<IncidentId>,
+    /// Who has it, in words; none: nobody.
+    #[serde(default)]
+    pub attended: Option<String>,
 }
 
 /// A plan that waits for people.

@@ -1,5 +1,6 @@
 //! Reads `paramedic.toml` and the environment into one typed value, before anything starts.
 
+use std::fmt;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -27,7 +28,7 @@ pub enum ConfigError {
         path: String,
         /// Where and why.
         #[source]
-        source: toml::de::Error,
+        source: Wrong,
     },
     /// A variable names a place that is no table.
     #[error("environment variable {variable}: {part:?} is not a section of the configuration")]
@@ -44,9 +45,40 @@ pub enum ConfigError {
         path: String,
         /// Which field and rule.
         #[source]
-        source: toml::de::Error,
+        source: Wrong,
     },
 }
+
+/// What is wrong with a text in TOML. The library's own error shows the line as well, and that line may hold a secret: whoever mistypes
+/// `webhook_token` has its value in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// From 1; none: it cannot be told.
+    line: Option<usize>,
+    /// Which field and rule.
+    rule: String,
+}
+
+impl Wrong {
+    fn new(mut error: toml::de::Error, text: &str) -> Self {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let line = before.map(|before| before.matches('\n').count() + 1);
+        // Without the text, it says the path of the field instead, on a line of its own.
+        error.set_input(None);
+        Self { line, rule: error.to_string().trim_end().replace('\n', " ") }
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "line {line}: {}", self.rule),
+            None => f.write_str(&self.rule),
+        }
+    }
+}
+
+impl std::error::Error for Wrong {}
 
 /// Reads `path`, lays `variables` over it, and checks it against `T`.
 ///
@@ -72,13 +104,14 @@ pub fn parse<T: DeserializeOwned>(
         variables.filter(|(name, _)| name.starts_with(PREFIX) && name.contains("__")).collect();
     if overrides.is_empty() {
         // Parsed in one go, errors can point at the line.
-        return toml::from_str(text).map_err(|source| ConfigError::Content { path, source });
+        return toml::from_str(text).map_err(|error| ConfigError::Content { path, source: Wrong::new(error, text) });
     }
-    let mut table: Table = text.parse().map_err(|source| ConfigError::Syntax { path: path.clone(), source })?;
+    let parsed: Result<Table, toml::de::Error> = text.parse();
+    let mut table = parsed.map_err(|error| ConfigError::Syntax { path: path.clone(), source: Wrong::new(error, text) })?;
     for (variable, value) in overrides {
         lay_over(&mut table, &variable, value)?;
     }
-    T::deserialize(Value::Table(table)).map_err(|source| ConfigError::Content { path, source })
+    T::deserialize(Value::Table(table)).map_err(|error| ConfigError::Content { path, source: Wrong::new(error, "") })
 }
 
 fn lay_over(table: &mut Table, variable: &str, value: String) -> Result<(), ConfigError> {
@@ -142,5 +175,20 @@ mod tests {
         let error = read("[gateway]\nlisten = \"a\"\nlissten = \"b\"", &[]).unwrap_err();
         let ConfigError::Content { source, .. } = error else { panic!("{error}") };
         assert!(source.to_string().contains("lissten"), "{source}");
+    }
+
+    #[test]
+    fn an_error_says_the_line_and_does_not_show_it() {
+        for (text, line) in [
+            ("[gateway]\nlisten = \"a\"\nlissten = \"s3cret\"", 3),
+            ("[gateway]\nlisten = \"s3cret", 2),
+            ("[gateway]\nlisten = \"s3cret\" x", 2),
+            ("listen = \"s3cret\"\n[gateway]", 1),
+        ] {
+            let error = read(text, &[]).unwrap_err();
+            let ConfigError::Content { source, .. } = error else { panic!("{error}") };
+            let said = source.to_string();
+            assert!(said.starts_with(&format!("line {line}: ")) && !said.contains("s3cret"), "{text:?}: {said}");
+        }
     }
 }

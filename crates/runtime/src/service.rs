@@ -207,6 +207,7 @@ const fn carries(subject: &bus::subject::Subject) -> wire::Carries {
     match subject {
         Subject::Alerts { .. } => wire::Carries::Alerts,
         Subject::Related { .. } => wire::Carries::Related,
+        Subject::Orders { .. } => wire::Carries::Orders,
         Subject::Silences { .. } => wire::Carries::Silences,
         Subject::Request { .. } => wire::Carries::Requests,
         Subject::Event { .. } => wire::Carries::Events,

@@ -248,6 +248,8 @@ pub enum Carries {
     Alerts,
     /// Silences.
     Silences,
+    /// Orders.
+    Orders,
     /// Relations of incidents.
     Related,
     /// A2A requests.
@@ -278,6 +280,7 @@ pub fn read_content<'a>(
 ) -> Result<Content, WireError> {
     let content = match carries {
         Carries::Alerts => Content::Alerts(read("notification", body)?),
+        Carries::Orders => Content::Order(Box::new(read("order", body)?)),
         Carries::Related => Content::Related(read("relation", body)?),
         Carries::Silences => Content::Silences { tenant: tenant.clone(), silences: read("silences", body)? },
         Carries::Requests => match Method::read(header(VERSION_HEADER), header(METHOD_HEADER))? {
@@ -310,6 +313,7 @@ const fn tenant_of(content: &Content) -> Option<&TenantId> {
         Content::ApprovalClosed(closed) => Some(&closed.tenant),
         Content::Voted(signed) => Some(&signed.vote.tenant),
         Content::Answered(_) => None,
+        Content::Order(order) => Some(&order.tenant),
         Content::Related(related) => Some(&related.tenant),
         Content::Silence { tenant, .. } | Content::Silences { tenant, .. } | Content::Listen { tenant, .. } => Some(tenant),
         Content::Fact(fact) => Some(&fact.tenant),

@@ -27,6 +27,11 @@ impl Seen<'_> {
     }
 }
 
+/// Whether an acknowledgement is over that nobody took back.
+fn ran_out(what: &What) -> bool {
+    matches!(what, What::AttendanceChanged { attendance, why } if attendance.acknowledged.is_none() && why.contains("ran out"))
+}
+
 impl Expected {
     /// What is not as it should be, in words.
     pub fn unmet(&self, seen: &Seen<'_>) -> Vec<String> {
@@ -41,6 +46,10 @@ impl Expected {
             plans,
             votes,
             refused,
+            orders,
+            orders_refused,
+            moved,
+            unacknowledged,
             reminders,
             changes,
             undone,
@@ -62,6 +71,10 @@ impl Expected {
             ("plans", plans, seen.recorded(|what| matches!(what, What::Proposed { .. }))),
             ("votes", votes, seen.recorded(|what| matches!(what, What::Voted { .. }))),
             ("refused", refused, seen.recorded(|what| matches!(what, What::VoteRefused { .. }))),
+            ("orders", orders, seen.recorded(|what| matches!(what, What::Ordered { .. }))),
+            ("orders_refused", orders_refused, seen.recorded(|what| matches!(what, What::OrderRefused { .. }))),
+            ("moved", moved, seen.recorded(|what| matches!(what, What::MovedAway { .. }))),
+            ("unacknowledged", unacknowledged, seen.recorded(ran_out)),
             ("reminders", reminders, seen.recorded(|what| matches!(what, What::Reminded { .. }))),
             ("changes", changes, seen.done(DeedKind::Change)),
             ("undone", undone, seen.done(DeedKind::Undo)),

@@ -1,6 +1,7 @@
 //! Scenarios: what happens on a day, and what must be so at its end. They are YAML files, and say nothing of the simulation, so that a
 //! test on real parts can run them as well. `tests/scenarios/README.md` explains the format to who writes them.
 
+mod orders;
 mod written;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use incident::agents::monitoring::Lifecycle;
 use incident::task::Role;
+pub use orders::Orders;
 use serde::Deserialize;
 
 /// A day.
@@ -176,6 +178,8 @@ pub enum What {
         /// For so long.
         for_s: u32,
     },
+    /// A person wants something of the incident about a workload.
+    Orders(Orders),
     /// A person, or somebody who would like to be one, answers.
     Answers(Answers),
     /// Something that Paramedic rests on or talks to fails.
@@ -341,6 +345,14 @@ pub struct Expected {
     pub votes: Option<Bound>,
     /// Answers refused, as far as an incident is known for them.
     pub refused: Option<Bound>,
+    /// Orders carried out, counted in each incident that they concern.
+    pub orders: Option<Bound>,
+    /// Orders refused.
+    pub orders_refused: Option<Bound>,
+    /// How often alerts left an incident by a person's word.
+    pub moved: Option<Bound>,
+    /// How often an acknowledgement ran out.
+    pub unacknowledged: Option<Bound>,
     /// Reminders of plans.
     pub reminders: Option<Bound>,
     /// Changes of clusters.

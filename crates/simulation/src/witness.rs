@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use incident::alert::{AlertStatus, Notification};
 use incident::fact::{Fact, What};
-use incident::id::{IncidentId, TenantId};
+use incident::id::{IncidentId, OrderId, TenantId};
 use incident::promises::world::{Accepted, Change, Deed, Whereabouts};
 use incident::record::Head;
 use incident::task::{Phase, Role};
@@ -24,6 +24,8 @@ pub(crate) struct Witness {
     /// The newest phase of each incident.
     pub(crate) phases: BTreeMap<(TenantId, IncidentId), Phase>,
     pub(crate) accepted: Vec<Accepted>,
+    /// What people wanted, as far as it is on the bus.
+    pub(crate) orders: Vec<(TenantId, OrderId)>,
     pub(crate) deeds: Vec<Deed>,
     pub(crate) changes: Vec<Change>,
     pub(crate) undone: Vec<Change>,

@@ -3,8 +3,9 @@
 
 use chrono::{DateTime, Utc};
 use incident::alert::Severity;
-use incident::fact::Fact;
-use incident::id::{IncidentId, TenantId};
+use incident::fact::{Fact, What};
+use incident::id::{IncidentId, OrderId, TenantId};
+use incident::order::Attendance;
 use incident::plan::Digest;
 use incident::record::{Head, Record};
 use incident::task::Phase;
@@ -35,6 +36,8 @@ pub struct IncidentSummary {
     pub updated_at: DateTime<Utc>,
     /// The incident of the same alerts that ended before, if there is one.
     pub follows: Option<IncidentId>,
+    /// Who has it.
+    pub attendance: Attendance,
 }
 
 /// Which incidents.
@@ -70,13 +73,13 @@ pub struct IncidentQuery {
 }
 
 const INCIDENTS: &str = "
-    select incident, title, severity, phase, opened_at, closed_at, outcome, updated_at, follows from ledger.incident_view
+    select incident, title, severity, phase, opened_at, closed_at, outcome, updated_at, follows, attendance from ledger.incident_view
     where tenant = $1 and ($2::boolean is null or (closed_at is null) = $2)
         and ($3::timestamptz is null or (opened_at, incident) < ($3, $4))
     order by opened_at desc, incident desc limit $5";
 
 const INCIDENT: &str = "
-    select incident, title, severity, phase, opened_at, closed_at, outcome, updated_at, follows from ledger.incident_view
+    select incident, title, severity, phase, opened_at, closed_at, outcome, updated_at, follows, attendance from ledger.incident_view
     where tenant = $1 and incident = $2";
 
 const TIMELINE: &str = "
@@ -86,6 +89,10 @@ const TIMELINE: &str = "
 const ALERTS: &str = "
     select seq, body::text from ledger.timeline_view
     where tenant = $1 and kind = 'alert_changed' and at > $2 order by at desc limit $3";
+
+const ORDERS: &str = "
+    select seq, body::text from ledger.timeline_view
+    where tenant = $1 and incident = $2 and kind in ('ordered', 'order_refused') order by seq desc limit $3";
 
 /// The ledger keeps the end of each tenant's chain as the entity of this id.
 const HEAD: &str = "
@@ -106,6 +113,7 @@ struct SummaryRow {
     outcome: Option<String>,
     updated_at: DateTime<Utc>,
     follows: Option<String>,
+    attendance: Option<String>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -178,6 +186,27 @@ impl Store {
         rows.into_iter().map(|(seq, body)| fact(seq, &body)).collect()
     }
 
+    /// The fact that tells what came of an order; none: nothing yet.
+    ///
+    /// # Errors
+    /// If Postgres does not answer, or the fact cannot be read.
+    pub async fn answer_to_order(
+        &self,
+        tenant: &TenantId,
+        incident: &IncidentId,
+        order: &OrderId,
+    ) -> Result<Option<Fact>, StoreError> {
+        let query = sqlx::query_as(ORDERS).bind(tenant.as_str()).bind(incident.as_str()).bind(i64::from(ROWS_MAX));
+        let rows: Vec<(i64, String)> = self.run("answer-to-order", async |c| query.fetch_all(c).await).await?;
+        let mut facts = rows.into_iter().map(|(seq, body)| fact(seq, &body));
+        let answers = |fact: &Result<Fact, _>| match fact.as_ref().map(|fact| &fact.what) {
+            Ok(What::Ordered { order: answered, .. } | What::OrderRefused { order: answered, .. }) => answered == order,
+            Ok(_) => false,
+            Err(_) => true,
+        };
+        facts.find(answers).transpose()
+    }
+
     /// Where the audit chain of a tenant ends, by the ledger's own memory and not by its records; none if it never began. Only the
     /// ledger may.
     ///
@@ -235,10 +264,13 @@ impl TryFrom<SummaryRow> for IncidentSummary {
         let severity = enum_of("severity", &row.incident, row.severity)?;
         let phase = enum_of("phase", &row.incident, row.phase)?;
         let name = row.incident.clone();
+        let read = |text: String| serde_json::from_str(&text).map_err(|error| unreadable("attendance", &name, &error));
+        let attendance: Option<Attendance> = row.attendance.map(read).transpose()?;
         let id = |text: String| IncidentId::try_from(text).map_err(|error| unreadable("incident", &name, &error));
         Ok(Self {
             incident: id(row.incident)?,
             follows: row.follows.map(id).transpose()?,
+            attendance: attendance.unwrap_or_default(),
             title: row.title,
             severity,
             phase,

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use incident::alert::Severity;
 use incident::fact::{Fact, What};
 use incident::id::{IncidentId, TenantId};
+use incident::order::Attendance;
 use incident::record::Record;
 use incident::task::Phase;
 use serde::Serialize;
@@ -24,10 +25,11 @@ pub(crate) const COMMIT_RECORDS: &str = "
             $31::text[]) as r (seq, prev_hash, hash, fact_id, incident, at, kind, by_role, body)
     ), summarized as (
         insert into incident_summary as s
-            (tenant, incident, title, follows, severity, severity_at, phase, phase_at, opened_at, closed_at, outcome, ended_at, updated_at)
+            (tenant, incident, title, follows, severity, severity_at, phase, phase_at, opened_at, closed_at, outcome, ended_at,
+            attendance, attended_at, updated_at)
         select $1, c.*, $4
         from unnest($32::text[], $33::text[], $34::text[], $35::text[], $36::timestamptz[], $37::text[], $38::timestamptz[],
-            $39::timestamptz[], $40::timestamptz[], $41::text[], $42::timestamptz[]) as c
+            $39::timestamptz[], $40::timestamptz[], $41::text[], $42::timestamptz[], $43::text[], $44::timestamptz[]) as c
         on conflict (tenant, incident) do update set
             title = coalesce(excluded.title, s.title),
             follows = coalesce(excluded.follows, s.follows),
@@ -41,6 +43,9 @@ pub(crate) const COMMIT_RECORDS: &str = "
                 else s.closed_at end,
             outcome = case when excluded.ended_at >= coalesce(s.ended_at, excluded.ended_at) then excluded.outcome else s.outcome end,
             ended_at = greatest(excluded.ended_at, s.ended_at),
+            attendance = case when excluded.attended_at >= coalesce(s.attended_at, excluded.attended_at) then excluded.attendance
+                else s.attendance end,
+            attended_at = greatest(excluded.attended_at, s.attended_at),
             updated_at = greatest(excluded.updated_at, s.updated_at)
     )
     select outbox_id from commit_decision(
@@ -54,6 +59,7 @@ struct Change {
     phase: Option<(DateTime<Utc>, Phase)>,
     /// When it was closed or opened again last, and how it ended if it was closed.
     ended: Option<(DateTime<Utc>, Option<String>)>,
+    attended: Option<(DateTime<Utc>, Attendance)>,
 }
 
 /// Whether what happened `at` is no older than what is known.
@@ -80,13 +86,20 @@ impl Change {
                 self.ended = Some((fact.at, Some(storable(outcome).into_owned())));
             }
             What::Reopened { .. } if is_newest(self.ended.as_ref(), fact.at) => self.ended = Some((fact.at, None)),
+            What::AttendanceChanged { attendance, .. } if is_newest(self.attended.as_ref(), fact.at) => {
+                self.attended = Some((fact.at, attendance.clone()));
+            }
             // The rest belongs to the timeline only.
             _ => {}
         }
     }
 
     fn says_nothing(&self) -> bool {
-        self.opened.is_none() && self.severity.is_none() && self.phase.is_none() && self.ended.is_none()
+        self.opened.is_none()
+            && self.severity.is_none()
+            && self.phase.is_none()
+            && self.ended.is_none()
+            && self.attended.is_none()
     }
 }
 
@@ -98,6 +111,7 @@ pub(crate) struct Append<'w> {
     changes: BTreeMap<&'w str, Change>,
     severities: Vec<Option<String>>,
     phases: Vec<Option<String>>,
+    attendances: Vec<Option<String>>,
 }
 
 impl<'w> Append<'w> {
@@ -119,7 +133,9 @@ impl<'w> Append<'w> {
         let severities = severities.collect::<Result<_, _>>()?;
         let phases = changes.values().map(|c| c.phase.as_ref().map(|(_, phase)| word(phase)).transpose());
         let phases = phases.collect::<Result<_, _>>()?;
-        Ok(Self { records, seqs, bodies, changes, severities, phases })
+        let attendances = changes.values().map(|c| c.attended.as_ref().map(|(_, who)| document("attendance", who)).transpose());
+        let attendances = attendances.collect::<Result<_, _>>()?;
+        Ok(Self { records, seqs, bodies, changes, severities, phases, attendances })
     }
 
     /// Binds them behind the decision.
@@ -140,7 +156,8 @@ impl<'w> Append<'w> {
         let closed = |c: &'q Change| c.ended.as_ref().and_then(|(at, outcome)| Some((*at, outcome.as_deref()?)));
         let query = query.bind(changes().map(|c| closed(c).map(|(at, _)| at)).collect::<Vec<_>>());
         let query = query.bind(changes().map(|c| closed(c).map(|(_, outcome)| outcome)).collect::<Vec<_>>());
-        query.bind(changes().map(|c| c.ended.as_ref().map(|ended| ended.0)).collect::<Vec<_>>())
+        let query = query.bind(changes().map(|c| c.ended.as_ref().map(|ended| ended.0)).collect::<Vec<_>>());
+        query.bind(&self.attendances).bind(changes().map(|c| c.attended.as_ref().map(|a| a.0)).collect::<Vec<_>>())
     }
 }
 

@@ -29,10 +29,11 @@ pub(crate) fn render(incident: &IncidentId, bulletin: &Bulletin) -> (String, Val
     let mut blocks = vec![
         json!({ "type": "header", "text": { "type": "plain_text", "text": cut(&title, HEADER_CHARS_MAX) } }),
         context(&format!(
-            "{incident} · {} · since {}{}",
+            "{incident} · {} · since {}{}{}",
             bulletin.phase.label(),
             bulletin.opened_at.format("%Y-%m-%d %H:%M:%S UTC"),
-            bulletin.follows.as_ref().map(|before| format!(" · follows {before}")).unwrap_or_default()
+            bulletin.follows.as_ref().map(|before| format!(" · follows {before}")).unwrap_or_default(),
+            bulletin.attended.as_ref().map(|attended| format!(" · {attended}")).unwrap_or_default()
         )),
     ];
     if !bulletin.findings.is_empty() {
@@ -192,6 +193,7 @@ mod tests {
             gaps: vec!["a gap that goes on and on ".repeat(200)],
             opened_at: DateTime::UNIX_EPOCH,
             follows: Some("inc_0".parse().unwrap()),
+            attended: None,
         }
     }
 

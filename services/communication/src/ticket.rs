@@ -19,6 +19,7 @@ pub(crate) fn description(incident: &IncidentId, bulletin: &Bulletin) -> String 
         bulletin.opened_at.format("%Y-%m-%d %H:%M:%S UTC")
     )];
     paragraphs.extend(bulletin.follows.as_ref().map(|before| format!("Follows {before}, which had the same alerts")));
+    paragraphs.extend(bulletin.attended.as_ref().map(|attended| format!("It is {attended}")));
     paragraphs.extend(bulletin.findings.iter().cloned());
     paragraphs.extend(bulletin.gaps.iter().map(|gap| format!("Gap: {gap}")));
     paragraphs.push(format!("Timeline: paramedic incident timeline {incident}"));

@@ -137,12 +137,12 @@ fn check_call(call: wire::Call) -> Result<Call, Problem> {
             broken.add(field, at_most(URL_BYTES_MAX, "bytes"), "text-bytes");
         }
     }
-    let entries = call.alerts.unwrap_or_default();
-    if entries.is_empty() || entries.len() > ALERTS_MAX {
-        broken.add("/alerts", format!("must hold 1 to {ALERTS_MAX} alerts; this one holds {}", entries.len()), "alerts");
+    let wire::Entries { kept, count } = call.alerts.unwrap_or_default();
+    if !(1..=ALERTS_MAX).contains(&count) {
+        broken.add("/alerts", format!("must hold 1 to {ALERTS_MAX} alerts; this one holds {count}"), "alerts");
         return Err(broken.into());
     }
-    let alerts: Vec<Alert> = entries.into_iter().enumerate().filter_map(|(n, entry)| alert(n, entry, &mut broken)).collect();
+    let alerts: Vec<Alert> = kept.into_iter().enumerate().filter_map(|(n, entry)| alert(n, entry, &mut broken)).collect();
     match group_key {
         Some(group_key) if broken.0.is_empty() => {
             Ok(Call { group_key, alerts, truncated_alerts: call.truncated_alerts.unwrap_or_default() })

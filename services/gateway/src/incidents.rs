@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use incident::alert::Severity;
 use incident::fact::Fact;
 use incident::id::IncidentId;
+use incident::order::Attendance;
 use incident::task::Phase;
 use serde::Serialize;
 use store::{IncidentQuery, IncidentSummary};
@@ -31,12 +32,16 @@ pub(crate) struct View {
     updated_at: DateTime<Utc>,
     /// The incident of the same alerts that ended before, if there is one.
     follows: Option<IncidentId>,
+    /// Who has it.
+    #[serde(flatten)]
+    attendance: Attendance,
 }
 
 impl From<IncidentSummary> for View {
     fn from(summary: IncidentSummary) -> Self {
-        let IncidentSummary { incident, title, severity, phase, opened_at, closed_at, outcome, updated_at, follows } = summary;
-        Self { incident, title, severity, phase, opened_at, closed_at, outcome, updated_at, follows }
+        let IncidentSummary { incident, title, severity, phase, opened_at, closed_at, outcome, updated_at, follows, attendance } =
+            summary;
+        Self { incident, title, severity, phase, opened_at, closed_at, outcome, updated_at, follows, attendance }
     }
 }
 
@@ -88,7 +93,7 @@ pub(crate) async fn timeline(
     Ok(Json(Page { items: facts.into_iter().map(|(seq, fact)| Entry { seq, fact }).collect(), next }))
 }
 
-async fn find(edge: &Edge, tenant: &Tenant, incident: &str) -> Result<IncidentSummary, Problem> {
+pub(crate) async fn find(edge: &Edge, tenant: &Tenant, incident: &str) -> Result<IncidentSummary, Problem> {
     let none = || Problem::new(Kind::NotFound, "no such incident; GET /v1/incidents lists them");
     let incident: IncidentId = incident.parse().map_err(|_| none())?;
     let found = edge.parts.store.incident(&tenant.id, &incident).await.map_err(|error| store_failed(&error))?;

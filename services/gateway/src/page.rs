@@ -121,6 +121,7 @@ mod tests {
             outcome: None,
             updated_at: at,
             follows: None,
+            attendance: incident::order::Attendance::default(),
         };
         let cursor = next(std::slice::from_ref(&incident), 1).unwrap();
         assert_eq!(after(&cursor), Some(After { opened_at: at, incident: incident.incident.clone() }));

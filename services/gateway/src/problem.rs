@@ -117,6 +117,10 @@ impl Problem {
         self.kind == kind
     }
 
+    pub(crate) const fn status(&self) -> u16 {
+        self.kind.facts().0.as_u16()
+    }
+
     pub(crate) fn detail(&self) -> &str {
         &self.detail
     }

@@ -16,7 +16,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::edge::{Edge, Parts};
 use crate::problem::{self, Problem};
-use crate::{approvals, count, incidents, interactions, silences, webhook};
+use crate::{approvals, count, incidents, interactions, orders, silences, webhook};
 
 /// What the gateway serves.
 #[derive(Debug)]
@@ -48,6 +48,7 @@ fn paths(edge: Arc<Edge>) -> Router {
         .route("/v1/incidents", get(incidents::list))
         .route("/v1/incidents/{id}", get(incidents::show))
         .route("/v1/incidents/{id}/timeline", get(incidents::timeline))
+        .route("/v1/incidents/{id}/orders", post(orders::give))
         .route("/v1/silences", get(silences::list).post(silences::add))
         .route("/v1/silences/preview", post(silences::preview))
         .route("/v1/silences/import", post(silences::import))

@@ -68,15 +68,16 @@ struct Action {
 
 /// An interaction, and where its person can be told something in private.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Click {
-    pub(crate) interaction: Interaction,
+pub struct Click {
+    /// What the person did.
+    pub interaction: Interaction,
     /// None if the payload names no address, or one that we do not post to.
-    pub(crate) reply_to: Option<Url>,
+    pub reply_to: Option<Url>,
 }
 
 /// What came of an interaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Interaction {
+pub enum Interaction {
     /// A person answers.
     Answer {
         /// Equal for every copy of one click.

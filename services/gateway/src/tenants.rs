@@ -222,6 +222,11 @@ impl Tenant {
         Sorting { tenant: &self.id, correlation: &self.correlation, heartbeats: &self.heartbeats }
     }
 
+    /// Whether this is one of its people.
+    pub(crate) fn knows(&self, person: &PersonId) -> bool {
+        self.people.iter().any(|known| known.id == *person)
+    }
+
     /// The A2A client of this name.
     pub(crate) fn client_named(&self, name: &str) -> Option<&A2aClient> {
         self.clients.iter().find(|client| client.name == name)

@@ -93,13 +93,18 @@ async fn submit(edge: &Edge, publications: Vec<Publication>) -> Result<(), Probl
     let result = edge.parts.intake.submit(publications).await;
     let label = if result.is_ok() { "done" } else { "refused" };
     count::INTAKE_SECONDS.with_label_values(&[label]).observe(began.elapsed().as_secs_f64());
-    result.map_err(|error| match error {
+    result.map_err(not_taken)
+}
+
+/// The bus did not take what was published.
+pub(crate) fn not_taken(error: IntakeError) -> Problem {
+    match error {
         IntakeError::Unfit { reason } => Problem::new(Kind::Invalid, format!("the bus can never take this: {reason}")),
         // Part of it may be stored all the same; sent again it has the same ids.
         error @ (IntakeError::Full { .. } | IntakeError::Unavailable { .. }) => {
             Problem::new(Kind::Unavailable, error.to_string()).retry_after(AGAIN_AFTER_S)
         }
-    })
+    }
 }
 
 /// The caller's trace, if it is one.

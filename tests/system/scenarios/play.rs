@@ -84,7 +84,9 @@ const fn place(what: &What) -> Option<&Place> {
         | What::Lags { workload, .. }
         | What::Silences { workload, .. } => Some(workload),
         What::Fires(fires) | What::Resolves(fires) => Some(&fires.workload),
-        What::Answers(_) | What::Outage { .. } | What::Away { .. } | What::Approvers { .. } | What::Beats => None,
+        What::Answers(_) | What::Orders(_) | What::Outage { .. } | What::Away { .. } | What::Approvers { .. } | What::Beats => {
+            None
+        }
     }
 }
 
@@ -94,6 +96,7 @@ pub(super) fn check(scenario: &Scenario) -> Result<()> {
         let why = match what {
             What::Stuck { .. } => "nobody can make a real API server say that a rollout is stuck",
             What::Lags { .. } => "a real API server shows what there is",
+            What::Orders(_) => "orders are given through the gateway by tests of their own",
             what if place(what).is_some_and(|place| ![TENANT, OTHER_TENANT].contains(&place.tenant.as_str())) => {
                 "only the tenants acme and globex are configured"
             }
@@ -269,7 +272,7 @@ impl<'a> Play<'a> {
             }
             What::Outage { of, how, for_s } => self.breaks(of, how, for_s).await,
             What::Away { role, for_s } => self.kill(role, for_s).await,
-            What::Stuck { .. } | What::Lags { .. } => bail!("{what:?} cannot be played for real"),
+            What::Stuck { .. } | What::Lags { .. } | What::Orders(_) => bail!("{what:?} cannot be played for real"),
         }
     }
 

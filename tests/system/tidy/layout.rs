@@ -8,7 +8,7 @@ use toml::Table;
 use super::{files, none, paramedic, read};
 
 /// How high each crate stands. A crate may depend on what stands lower, never on its equals: so services know nothing of each other.
-const HEIGHTS: [(&str, u8); 24] = [
+const HEIGHTS: [(&str, u8); 25] = [
     ("incident", 0),
     ("a2a", 1),
     ("bus", 1),
@@ -32,6 +32,7 @@ const HEIGHTS: [(&str, u8); 24] = [
     ("cli", 4),
     ("testkit", 5),
     ("bench", 6),
+    ("fuzz", 6),
     ("tests", 6),
 ];
 

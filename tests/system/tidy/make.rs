@@ -31,16 +31,24 @@ fn the_seeds_that_are_asked_for_are_played() {
 }
 
 #[test]
+fn every_kind_is_fuzzed_unless_some_are_asked_for() {
+    assert!(would_run(&["fuzz", "MINUTES=3", "KINDS=webhook slack"]).contains("fuzz/run.sh 3 webhook slack\n"));
+    for all in ["fuzz", "soak"] {
+        assert!(would_run(&[all]).contains("fuzz/run.sh 1\n"), "{all}");
+    }
+}
+
+#[test]
 fn help_names_every_target_and_every_variable() {
     let makefile = super::read("Makefile");
     let help = Command::new("make").args(["--no-print-directory", "help"]).current_dir(root()).output().expect("make");
     let help = String::from_utf8(help.stdout).unwrap();
-    for target in ["up", "demo", "test", "sim", "soak", "lint", "bench"] {
+    for target in ["up", "demo", "test", "sim", "fuzz", "soak", "lint", "bench"] {
         assert!(help.contains(&format!("make {target} ")), "{target}: {help}");
     }
     let upper = |text: &&str| text.bytes().all(|b| b.is_ascii_uppercase());
     let given = makefile.split("$(if $(").skip(1).filter_map(|rest| rest.split(')').next()).filter(upper);
-    let given: Vec<&str> = given.chain(["APPROVE", "TESTS", "SEEDS", "SEED", "HOURS"]).collect();
+    let given: Vec<&str> = given.chain(["APPROVE", "TESTS", "SEEDS", "SEED", "HOURS", "MINUTES", "KINDS"]).collect();
     assert!(given.contains(&"LISTEN") && given.contains(&"CONTEXT"), "{given:?}");
     for variable in given {
         assert!(help.contains(&format!("  {variable}=")), "{variable}: {help}");

@@ -115,6 +115,9 @@ fn next(letter: &DeadLetter, program: &str, flags: &str) -> Vec<String> {
         Ok(Subject::Silences { .. }) => {
             "Silences that were made or ended since do not count yet. The next change of them replaces this."
         }
+        Ok(Subject::Orders { .. }) => {
+            "A person wanted something of an incident, and nothing came of it. Whoever it was can order it again."
+        }
         Ok(Subject::Related { .. }) => {
             "An incident does not know of another that it depends on, or that depends on it. It is worked on by itself."
         }

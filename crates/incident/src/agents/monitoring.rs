@@ -9,6 +9,7 @@ mod heartbeat;
 mod hush;
 mod lifecycle;
 mod open;
+mod orders;
 mod rest;
 mod tasks;
 mod turn;
@@ -24,23 +25,28 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::agent::{Agent, Content, Decision, Entity, Event, Locator, Misdirected};
+use crate::agent::{Agent, Content, Decision, Entity, Event, Locator, Misdirected, Outgoing};
 use crate::alert::Notification;
 use crate::heartbeat::Heartbeats;
 use crate::id::{IncidentId, TenantId};
 use crate::related::{Related, Told};
+use crate::route::Routes;
 use crate::silence::Maintenance;
 use crate::task::Role;
 use crate::topology::Topology;
 use crate::workflow::StepSpec;
 use around::Rules;
-use book::Book;
+pub use book::Book;
 use early::{Early, Start};
 use heartbeat::Listening;
 pub use lifecycle::Lifecycle;
 pub use open::OpenIncident;
+use orders::refused;
 use rest::{Rest, after_the_end};
 use turn::Turn;
+
+/// What people are told who want something of an incident that is none.
+const NONE: &str = "there is no such incident";
 
 /// Steps of an incident's workflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -148,9 +154,9 @@ impl Agent for Monitoring {
             Content::Related(Related { told: Told::Origin { incident, .. } | Told::Callers { incident, .. }, .. }) => {
                 Ok(Locator::Id(incident.to_string()))
             }
-            Content::Silences { .. } | Content::Related(Related { told: Told::Fails { .. } | Told::Over { .. }, .. }) => {
-                Ok(book::locator())
-            }
+            Content::Related(Related { told: Told::Move { to, .. }, .. }) => Ok(Locator::Id(to.to_string())),
+            Content::Order(order) => Ok(Locator::Id(order.incident.to_string())),
+            Content::Silences { .. } | Content::Related(_) => Ok(book::locator()),
             Content::Event(event) => Ok(Locator::Id(event.incident.to_string())),
             Content::Announced(announced) => Ok(Locator::Last(announced.key.0.clone())),
             other => Err(other.misdirected(Role::Monitoring)),
@@ -179,12 +185,51 @@ impl Agent for Monitoring {
         event: Event<()>,
         now: DateTime<Utc>,
     ) -> Outcome {
+        match event {
+            Event::Message(Content::Alerts(notification)) if notification.heartbeat.is_none() => {
+                self.sorted(entity, beside, notification, now)
+            }
+            event => self.decide_sorted(entity, beside, event, now),
+        }
+    }
+}
+
+impl Monitoring {
+    /// Alerts that belong to another incident by a person's word go there, whatever state this one is in.
+    fn sorted(
+        &self,
+        entity: Option<Entity<Incident>>,
+        beside: Option<&Incident>,
+        notification: Notification,
+        now: DateTime<Utc>,
+    ) -> Outcome {
+        let (here, elsewhere) = match beside {
+            Some(Incident::Book(book)) => book.routes.sort(notification),
+            Some(_) | None => (Some(notification), vec![]),
+        };
+        let mut decision = match here {
+            Some(here) => self.decide_sorted(entity, beside, Event::Message(Content::Alerts(here)), now),
+            None => Decision::unchanged("its alerts belong to another incident"),
+        };
+        decision.outgoing.extend(elsewhere.into_iter().map(|moved| Outgoing::Alerts(Box::new(moved))));
+        decision
+    }
+
+    fn decide_sorted(
+        &self,
+        entity: Option<Entity<Incident>>,
+        beside: Option<&Incident>,
+        event: Event<()>,
+        now: DateTime<Utc>,
+    ) -> Outcome {
         let rules = |tenant: &TenantId| self.rules(tenant, beside, now);
         let Some(Entity { id, state, .. }) = entity else {
             return match event {
                 Event::Message(Content::Listen { .. } | Content::Alerts(Notification { heartbeat: Some(_), .. })) => {
                     heartbeat::decide(self, None, event, now)
                 }
+                Event::Message(Content::Order(order)) => refused(&order, NONE),
+                Event::Message(Content::Related(Related { told: Told::Move { order, .. }, .. })) => refused(&order, NONE),
                 Event::Message(Content::Silences { .. } | Content::Related(_)) => book::decide(self, None, event, now),
                 Event::Message(Content::Alerts(notification)) => {
                     let rules = rules(&notification.tenant);
@@ -208,15 +253,14 @@ impl Agent for Monitoring {
             Incident::Book(known) => book::decide(self, Some(known), event, now),
         }
     }
-}
 
-impl Monitoring {
     fn rules(&self, tenant: &TenantId, beside: Option<&Incident>, now: DateTime<Utc>) -> Rules {
-        let silences = match beside {
-            Some(Incident::Book(book)) => &*book.silences.all,
-            Some(_) | None => &[],
+        let (silences, routes) = match beside {
+            Some(Incident::Book(book)) => (&*book.silences.all, book.routes.clone()),
+            Some(_) | None => (&[][..], Routes::default()),
         };
         Rules {
+            routes,
             maintenance: self.maintenance.get(tenant).cloned().unwrap_or_default(),
             topology: self.topologies.get(tenant).cloned(),
             ..Rules::new(self.tenants.get(tenant).copied().unwrap_or_default(), silences, now)

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Broken, has_ended};
 use crate::fact::{Fact, What};
-use crate::id::{IncidentId, TaskId, TenantId};
+use crate::id::{IncidentId, OrderId, TaskId, TenantId};
 use crate::plan::{Action, Digest, Plan, Undo};
 use crate::record::{Head, Record};
 use crate::task::{Phase, Role};
@@ -128,6 +128,19 @@ pub struct Repair {
     pub workload: Workload,
 }
 
+/// What fires in an open incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Its entity.
+    pub incident: String,
+    /// Fingerprints.
+    pub firing: Vec<String>,
+    /// Those among them that belong to another incident by a person's word.
+    pub astray: Vec<String>,
+}
+
 /// An incident's card or issue as people see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
@@ -160,6 +173,37 @@ pub fn accepted_reached_an_incident(accepted: &[Accepted], facts: &[Fact]) -> Ve
     let alerts = alive.flat_map(|one| one.firing.iter().map(move |fingerprint| (one, fingerprint)));
     let missing = alerts.filter(|(one, fingerprint)| !joined.contains(&(&one.tenant, fingerprint.as_str())));
     missing.map(|(one, fingerprint)| broken("P1", format!("alert {fingerprint} in {} is in no incident", one.id))).collect()
+}
+
+/// P1, at the end: an alert that fires is in one incident and no other, whatever people said of where it belongs.
+pub fn one_incident_an_alert(open: &[Held]) -> Vec<Broken> {
+    let mut places: BTreeMap<(&TenantId, &str), &str> = BTreeMap::new();
+    let mut found = vec![];
+    for (held, fingerprint) in open.iter().flat_map(|held| held.firing.iter().map(move |fingerprint| (held, fingerprint))) {
+        if let Some(other) = places.insert((&held.tenant, fingerprint), &held.incident) {
+            found.push(broken("P1", format!("alert {fingerprint} is in {other} and in {}", held.incident)));
+        }
+    }
+    found
+}
+
+/// P1, at the end: an alert is where a person said that it belongs.
+pub fn peoples_word_counts(open: &[Held]) -> Vec<Broken> {
+    let astray = open.iter().flat_map(|held| held.astray.iter().map(move |fingerprint| (held, fingerprint)));
+    astray.map(|(held, alert)| broken("P1", format!("alert {alert} is in {}, and belongs elsewhere", held.incident))).collect()
+}
+
+/// P6, at the end: what people wanted of an incident is done or refused, and its record says which.
+pub fn every_order_is_answered(orders: &[(TenantId, OrderId)], facts: &[Fact]) -> Vec<Broken> {
+    let answered: BTreeSet<(&TenantId, &OrderId)> = facts
+        .iter()
+        .filter_map(|fact| match &fact.what {
+            What::Ordered { order, .. } | What::OrderRefused { order, .. } => Some((&fact.tenant, order)),
+            _ => None,
+        })
+        .collect();
+    let open = orders.iter().filter(|(tenant, order)| !answered.contains(&(tenant, order)));
+    open.map(|(_, order)| broken("P6", format!("nobody was told what came of {order}"))).collect()
 }
 
 /// P2: each step was done once, and an incident has one card and one issue.

@@ -3,7 +3,7 @@
 use incident::task::Role;
 use serde::Deserialize;
 
-use super::{Answers, Fires, Happening, Moment, Place, Provider, Trouble, What, When};
+use super::{Answers, Fires, Happening, Moment, Orders, Place, Provider, Trouble, What, When};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +23,7 @@ pub(super) struct Written {
     resolves: Option<Fires>,
     beats: Option<Nothing>,
     silence: Option<ForAWhile>,
+    orders: Option<Orders>,
     answers: Option<Answers>,
     outage: Option<Outage>,
     away: Option<Away>,
@@ -173,6 +174,7 @@ fn what(written: Written) -> Result<What, String> {
         written.resolves.map(What::Resolves),
         written.beats.map(|Nothing {}| What::Beats),
         written.silence.map(|ForAWhile { workload, for_s }| What::Silences { workload, for_s }),
+        written.orders.map(What::Orders),
         written.answers.map(What::Answers),
         written.outage.map(|Outage { of, how, for_s }| What::Outage { of, how, for_s }),
         written.away.map(|Away { role, for_s }| What::Away { role, for_s }),
@@ -182,8 +184,8 @@ fn what(written: Written) -> Result<What, String> {
     match (said.pop(), said.is_empty()) {
         (Some(what), true) => Ok(what),
         _ => Err(
-            "say one thing that happens: release, edit, trouble, relief, stuck, lags, fires, resolves, beats, silence, answers, outage, \
-                  away or policy"
+            "say one thing that happens: release, edit, trouble, relief, stuck, lags, fires, resolves, beats, silence, orders, answers, \
+                  outage, away or policy"
                 .to_owned(),
         ),
     }

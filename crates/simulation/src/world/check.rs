@@ -1,9 +1,11 @@
 //! The promises, asked after each step and at the end. The predicates are the core's; here they get what they look at, and only when there
 //! is something new to look at.
 
+use incident::agents::monitoring::{Book, Incident};
 use incident::agents::remediation::Remediation;
 use incident::fact::Fact;
-use incident::promises::world::{self, Repair, Shown, Waiting, Whereabouts};
+use incident::id::TenantId;
+use incident::promises::world::{self, Held, Repair, Shown, Waiting, Whereabouts};
 use incident::promises::{self, Broken};
 use incident::task::{Phase, Role};
 
@@ -38,6 +40,9 @@ impl World {
         let facts = witness.all_facts();
         let mut found: Vec<Broken> = witness.facts.values().flat_map(|facts| promises::broken(facts, CLOCKS_APART_MAX)).collect();
         found.extend(world::accepted_reached_an_incident(&witness.accepted, &facts));
+        found.extend(world::every_order_is_answered(&witness.orders, &facts));
+        found.extend(world::one_incident_an_alert(&self.held()));
+        found.extend(world::peoples_word_counts(&self.held()));
         found.extend(world::every_incident_ended(&facts));
         found.extend(world::every_wait_has_a_deadline(&self.waiting(|_| true)));
         found.extend(world::people_are_reminded(&people_have, witness.deeds.get(deeds..).unwrap_or_default()));
@@ -103,6 +108,31 @@ impl World {
             open.into_iter().map(move |(entity, deadline, is_owed)| Waiting { role, entity, deadline, is_owed })
         });
         waiting.collect()
+    }
+
+    /// Which alerts fire in which open incident.
+    fn held(&self) -> Vec<Held> {
+        let held = self.monitoring.store.entities().filter_map(|(tenant, stored)| match &stored.entity.state {
+            Incident::Open(open) => {
+                let (tenant, incident) = (tenant.clone(), stored.entity.id.clone());
+                let firing = open.fingerprints_firing().map(str::to_owned).collect();
+                let astray = self.book_of(&tenant).into_iter().flat_map(|book| open.astray(book)).map(str::to_owned).collect();
+                Some(Held { tenant, incident, firing, astray })
+            }
+            Incident::Early(_)
+            | Incident::Resting { .. }
+            | Incident::Closed { .. }
+            | Incident::Heartbeat(_)
+            | Incident::Book(_) => None,
+        });
+        held.collect()
+    }
+
+    fn book_of(&self, tenant: &TenantId) -> Option<&Book> {
+        self.monitoring.store.entities().find_map(|(of, stored)| match &stored.entity.state {
+            Incident::Book(book) if of == tenant => Some(book),
+            _ => None,
+        })
     }
 
     fn repairs(&self) -> Vec<Repair> {

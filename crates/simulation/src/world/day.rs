@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 use incident::agent::{Content, Message};
+use incident::agents::monitoring::Incident;
+use incident::id::{IncidentId, OrderId};
+use incident::order::Order;
 use incident::task::Role;
 use std::rc::Rc;
 
@@ -11,11 +14,13 @@ use super::World;
 use crate::env::{Env, Event};
 use crate::outside::Episode;
 use crate::people::Reaction;
-use crate::scenario::{Happening, Moment, Provider, Rules, Scenario, Trouble, What, When};
+use crate::scenario::{Happening, Moment, Orders, Place, Provider, Rules, Scenario, Trouble, What, When};
 use crate::scene::{self, Time, s};
 
 /// For so long after the last thing that the scenario says, chance goes on.
 const DISTURBED_AFTER: TimeDelta = TimeDelta::minutes(8);
+/// Who finds no incident to want something of looks again.
+const LOOKS_AGAIN: TimeDelta = TimeDelta::seconds(5);
 
 /// The scenario, and how far it is.
 pub(super) struct Day {
@@ -116,6 +121,7 @@ impl World {
                     self.tell(&episode, Some(now), s(fires.late_s));
                 }
             }
+            What::Orders(orders) => self.order(n, &orders),
             What::Outage { of, how, for_s } => outside.fails(of, how, now + s(for_s)),
             What::Away { role: Role::Connectors, for_s } => {
                 // They keep nothing: who calls them is refused.
@@ -151,6 +157,37 @@ impl World {
                 }
             }
         }
+    }
+
+    /// A person wants something of an incident; who finds none yet looks again, as long as the day goes on.
+    fn order(&mut self, n: usize, orders: &Orders) {
+        let now = self.env.now;
+        let (of, other) = (self.incident_about(&orders.of), orders.other().map(|other| self.incident_about(other)));
+        let want = if other == Some(None) { None } else { orders.want(other.flatten()) };
+        let (Some(incident), Some(want)) = (of, want) else {
+            if now < self.env.calm_from {
+                self.env.at(now + LOOKS_AGAIN, Event::Happens(n));
+            }
+            return;
+        };
+        let (tenant, by) = (scene::tenant(&orders.of.tenant), orders.who.clone());
+        let id = OrderId::derive(&[tenant.as_str(), &n.to_string(), &now.to_string()]);
+        let order = Order { id: id.clone(), tenant: tenant.clone(), incident, by, want };
+        self.env.witness.orders.push((tenant.clone(), id.clone()));
+        let message = Message { id: id.to_string(), tenant, trace: None, content: Content::Order(Box::new(order)) };
+        let number = self.env.log.store(Role::Monitoring, Rc::new(message));
+        self.env.soon(id.as_str(), Event::Delivery(number));
+    }
+
+    /// The incident that a person finds about a workload: open, or resting.
+    fn incident_about(&self, place: &Place) -> Option<IncidentId> {
+        let tenant = scene::tenant(&place.tenant);
+        let key = format!("namespace=shop,service={}", place.name);
+        let mut about = self.monitoring.store.entities().filter(|(of, stored)| {
+            let is_incident = matches!(stored.entity.state, Incident::Open(_) | Incident::Resting { .. });
+            **of == tenant && is_incident && stored.entity.open_key.as_deref() == Some(&key)
+        });
+        about.next()?.1.entity.id.parse().ok()
     }
 
     /// Alertmanager tells of a rule's alerts, so much later.

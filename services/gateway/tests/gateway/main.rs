@@ -10,5 +10,6 @@ mod bed;
 mod connections;
 mod health;
 mod on_nats;
+mod orders;
 mod silences;
 mod webhook;

@@ -88,8 +88,16 @@ impl Keeper {
         let group_key = GROUP.to_owned();
         let tenant = self.tenant.clone();
         let alerts = vec![alert];
-        let notification =
-            Notification { tenant, group_key, key, alerts, truncated_alerts: 0, heartbeat: None, received_at: None };
+        let notification = Notification {
+            tenant,
+            group_key,
+            key,
+            origin: None,
+            alerts,
+            truncated_alerts: 0,
+            heartbeat: None,
+            received_at: None,
+        };
         let body = serde_json::to_vec(&notification).context("writing an alert")?;
         Ok(Publication { id: notification.message_id(), subject: subject.to_string(), headers: vec![], body })
     }

@@ -237,6 +237,7 @@ impl Desk {
             gaps: vec![],
             opened_at: *since,
             follows: None,
+            attended: None,
         })
     }
 

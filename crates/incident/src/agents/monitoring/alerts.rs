@@ -6,7 +6,7 @@ use super::Outcome;
 use super::flap::held;
 use super::turn::Turn;
 use crate::agent::Decision;
-use crate::alert::{Alert, AlertStatus, Labels, Notification};
+use crate::alert::{Alert, AlertStatus, CorrelationKey, Labels, Notification};
 use crate::fact::What;
 use crate::fallback::Announced;
 
@@ -35,7 +35,7 @@ impl Turn {
 
     pub(super) fn attach(&mut self, notification: &Notification) {
         for alert in &notification.alerts {
-            self.attach_one(alert);
+            self.attach_one(alert, notification.origin.as_ref());
         }
         if let Some(received_at) = notification.received_at
             && self.now - received_at >= WAITED_FOR
@@ -54,7 +54,7 @@ impl Turn {
         self.finish("announced before it could be handled")
     }
 
-    fn attach_one(&mut self, alert: &Alert) {
+    fn attach_one(&mut self, alert: &Alert, origin: Option<&CorrelationKey>) {
         let known = self.open.alerts.get(&alert.fingerprint);
         if known.is_some_and(|known| !alert.supersedes(known)) {
             return;
@@ -71,6 +71,10 @@ impl Turn {
         let (name, fingerprint) = (alert.name().to_owned(), alert.fingerprint.clone());
         let labels = if firing { alert.labels.clone() } else { Labels::new() };
         self.facts.push(What::AlertChanged { alert: name, fingerprint, firing, labels });
+        match origin {
+            Some(origin) => self.open.origins.insert(alert.fingerprint.clone(), origin.clone()),
+            None => self.open.origins.remove(&alert.fingerprint),
+        };
         self.open.alerts.insert(alert.fingerprint.clone(), alert.clone());
         self.is_news |= is_known || firing;
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::lifecycle::Lifecycle;
+use crate::route::Routes;
 use crate::silence::{Maintenance, Mutes, Silence};
 use crate::topology::Topology;
 
@@ -17,12 +18,14 @@ pub(super) struct Rules {
     pub(super) silences: Vec<Silence>,
     pub(super) maintenance: Vec<Maintenance>,
     pub(super) topology: Option<Arc<Topology>>,
+    /// What people said of where alerts belong.
+    pub(super) routes: Routes,
 }
 
 impl Rules {
     pub(super) fn new(lifecycle: Lifecycle, silences: &[Silence], now: DateTime<Utc>) -> Self {
         let silences = silences.iter().filter(|silence| silence.is_active(now)).cloned().collect();
-        Self { lifecycle, silences, maintenance: vec![], topology: None }
+        Self { lifecycle, silences, maintenance: vec![], topology: None, routes: Routes::default() }
     }
 
     /// All that may mute alerts.

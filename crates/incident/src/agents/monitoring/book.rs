@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Incident, Monitoring, Outcome};
 use crate::agent::{Content, Decision, Entity, Event, Locator, Outgoing, Timer};
+use crate::alert::CorrelationKey;
 use crate::id::{IncidentId, TenantId};
 use crate::related::{Related, Relative, Told};
+use crate::route::{Route, Routes};
 use crate::silence::Silences;
 use crate::topology::{Failing, Topology};
 
@@ -34,6 +36,9 @@ pub struct Book {
     over: Vec<(IncidentId, DateTime<Utc>)>,
     /// Counts what was told.
     number: u64,
+    /// What people said of where alerts belong.
+    #[serde(default)]
+    pub(super) routes: Routes,
 }
 
 /// A service that fails.
@@ -44,6 +49,9 @@ struct Entry {
     since: DateTime<Utc>,
     /// The one that it is part of, as it was told.
     origin: Option<IncidentId>,
+    /// The incident's key.
+    #[serde(default)]
+    key: Option<CorrelationKey>,
 }
 
 /// Where the book is.
@@ -59,7 +67,7 @@ pub(super) fn decide(agent: &Monitoring, known: Option<Book>, event: Event<()>, 
         }
         (Event::Message(Content::Related(Related { tenant, told, .. })), known) => {
             let topology = agent.topologies.get(&tenant).map(|topology| &**topology);
-            known.unwrap_or_else(|| Book::new(tenant)).hears(told, topology)
+            known.unwrap_or_else(|| Book::new(tenant)).hears(told, topology, now)
         }
         (Event::Timer(_), Some(known)) => known.put(true, "all incidents look again"),
         (Event::Message(_) | Event::Timer(_) | Event::Outcome { .. }, _) => Decision::unchanged("this is not about the book"),
@@ -68,7 +76,7 @@ pub(super) fn decide(agent: &Monitoring, known: Option<Book>, event: Event<()>, 
 
 impl Book {
     fn new(tenant: TenantId) -> Self {
-        Self { tenant, silences: Silences::default(), failing: vec![], over: vec![], number: 0 }
+        Self { tenant, silences: Silences::default(), failing: vec![], over: vec![], number: 0, routes: Routes::default() }
     }
 
     /// People made or ended silences: every incident looks whether it is muted, now and once more when nobody rests on the old ones.
@@ -81,14 +89,14 @@ impl Book {
         Decision { timers, ..self.put(true, "the silences are others now") }
     }
 
-    fn hears(mut self, told: Told, topology: Option<&Topology>) -> Outcome {
+    fn hears(mut self, told: Told, topology: Option<&Topology>, now: DateTime<Utc>) -> Outcome {
         match told {
-            Told::Fails { failing, incident, since } => {
+            Told::Fails { failing, incident, since, key } => {
                 if self.over.contains(&(incident.clone(), since)) || self.failing.len() >= FAILING_MAX {
                     return Decision::unchanged("it is over already");
                 }
                 self.failing.retain(|entry| entry.incident != incident);
-                self.failing.push(Entry { failing, incident: incident.clone(), since, origin: None });
+                self.failing.push(Entry { failing, incident: incident.clone(), since, origin: None, key });
                 self.weigh(topology, Some(&incident))
             }
             Told::Over { incident, since } => {
@@ -98,8 +106,24 @@ impl Book {
                 self.over.drain(..old);
                 self.weigh(topology, None)
             }
-            Told::Origin { .. } | Told::Callers { .. } => Decision::unchanged("this is told to incidents"),
+            Told::Route { of, to, at } => {
+                for of in of {
+                    self.routes.put(Route { of, to: to.clone(), at });
+                }
+                self.routed(topology, now)
+            }
+            Told::Alone { key, at } => {
+                self.routes.alone(&key, at);
+                self.routed(topology, now)
+            }
+            Told::Origin { .. } | Told::Callers { .. } | Told::Move { .. } => Decision::unchanged("this is told to incidents"),
         }
+    }
+
+    /// Every incident looks whether it has what belongs elsewhere, now and once more when nobody rests on the routes as they were.
+    fn routed(self, topology: Option<&Topology>, now: DateTime<Utc>) -> Outcome {
+        let timers = vec![Timer { name: AGAIN.to_owned(), at: Some(now + AGAIN_AFTER) }];
+        Decision { timers, rouses: true, ..self.weigh(topology, None) }
     }
 
     /// Says to each incident what changed for it; to `asks` in any case, because it waits for an answer.
@@ -107,6 +131,9 @@ impl Book {
         let since: BTreeMap<Failing, DateTime<Utc>> =
             self.failing.iter().map(|entry| (entry.failing.clone(), entry.since)).collect();
         let origin_of = |entry: &Entry| {
+            if entry.key.as_ref().is_some_and(|key| self.routes.is_alone(key)) {
+                return None;
+            }
             let origin = topology?.origin(&entry.failing, &since)?;
             self.failing.iter().find(|other| other.failing == *origin).map(|other| other.incident.clone())
         };

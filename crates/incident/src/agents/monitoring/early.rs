@@ -9,13 +9,19 @@ use serde::{Deserialize, Serialize};
 use super::alerts::ALERTS_MAX;
 use super::around::Rules;
 use super::open::{OpenIncident, Remedy};
+use super::orders::{refused, too_late};
 use super::turn::{DEADLINE, Turn};
 use super::{GRAPH, Incident, Outcome};
 use crate::agent::{Content, Decision, Entity, Event, LOOK, Timer};
 use crate::alert::{Alert, AlertStatus, Labels, Notification, Severity};
 use crate::fact::What;
 use crate::id::{IncidentId, TenantId};
+use crate::order::Attendance;
+use crate::related::{Related, Told};
 use crate::workflow::Workflow;
+
+/// What people are told who want something of it.
+const NOT_YET: &str = "nothing of it fired yet";
 
 /// Ends of alerts that nobody heard the beginnings of. If they come, it is an incident that was over before anybody knew of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -40,6 +46,8 @@ impl Early {
                 let rules = rules(&notification.tenant);
                 Start { id, early: self }.begin(notification, rules, now)
             }
+            (Event::Message(Content::Order(order)), _) => too_late(&order, NOT_YET),
+            (Event::Message(Content::Related(Related { told: Told::Move { order, .. }, .. })), _) => refused(&order, NOT_YET),
             (Event::Timer(name), _) if name == LOOK => Decision::unchanged("there is nothing to be told yet"),
             (Event::Timer(_), _) => {
                 let entity = Entity { id, open_key: None, state: Incident::Early(self) };
@@ -79,6 +87,7 @@ impl Start {
             opened_at: now,
             follows,
             alerts: resolved,
+            origins: BTreeMap::new(),
             severity: worst,
             swings: super::flap::Swings::default(),
             flapping: None,
@@ -94,6 +103,9 @@ impl Start {
             muted: None,
             unmuted_for: None,
             kin: None,
+            attendance: Attendance::default(),
+            remind_at: None,
+            overruled: None,
         };
         let mut turn = Turn::of(open, None, rules, now);
         turn.facts = facts;

@@ -182,6 +182,7 @@ impl Listening {
             tenant: self.tenant.clone(),
             group_key: format!("{ALERT} {}", self.name),
             key: CorrelationKey(format!("{LABEL}={}", self.name)),
+            origin: None,
             alerts: vec![alert],
             truncated_alerts: 0,
             heartbeat: None,

@@ -118,8 +118,8 @@ impl Turn {
         let (heard, callers) = self.open.kin.take().map_or(((0, 0), vec![]), |kin| (kin.heard, kin.callers));
         let standing = Standing::Waits { until: self.now + ANSWERED_WITHIN };
         self.open.kin = Some(Kin { since: self.now, standing, heard, callers });
-        let incident = self.open.id.clone();
-        self.tell_book("fails", Told::Fails { failing, incident, since: self.now });
+        let (incident, key) = (self.open.id.clone(), Some(self.open.key.clone()));
+        self.tell_book("fails", Told::Fails { failing, incident, since: self.now, key });
     }
 
     /// Tells it that this is over.
@@ -140,7 +140,9 @@ impl Turn {
         let (heard, number) = match &told {
             Told::Origin { number, .. } => (&mut kin.heard.0, *number),
             Told::Callers { number, .. } => (&mut kin.heard.1, *number),
-            Told::Fails { .. } | Told::Over { .. } => return Decision::unchanged("this is told to the book"),
+            Told::Fails { .. } | Told::Over { .. } | Told::Move { .. } | Told::Route { .. } | Told::Alone { .. } => {
+                return Decision::unchanged("this is not about where an incident stands");
+            }
         };
         if number <= *heard {
             return Decision::unchanged("old news of the book");
@@ -167,7 +169,7 @@ impl Turn {
                 let joined = joined.into_iter().map(|Relative { incident, service }| What::Joined { incident, service });
                 self.facts.extend(joined);
             }
-            Told::Fails { .. } | Told::Over { .. } => {}
+            Told::Fails { .. } | Told::Over { .. } | Told::Move { .. } | Told::Route { .. } | Told::Alone { .. } => {}
         }
         self.finish("the book told where it stands")
     }

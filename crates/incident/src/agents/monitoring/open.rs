@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::flap::{Flapping, Swings};
 use super::hush::Kin;
+use super::orders::Overruled;
 use super::{StepName, heartbeat};
 use crate::alert::{Alert, AlertStatus, CorrelationKey, Severity};
 use crate::approval::ApprovalRequest;
 use crate::evidence::{Diagnosis, Verdict};
 use crate::id::{IncidentId, TenantId};
+use crate::order::Attendance;
 use crate::silence::Muted;
 use crate::task::{Errand, Phase, Role, TaskRequest};
 use crate::workflow::Workflow;
@@ -32,6 +34,9 @@ pub struct OpenIncident {
     #[serde(default)]
     pub(super) follows: Option<IncidentId>,
     pub(super) alerts: BTreeMap<String, Alert>,
+    /// Keys of those among them that came from another incident by a person's word, by fingerprint.
+    #[serde(default)]
+    pub(super) origins: BTreeMap<String, CorrelationKey>,
     /// Of the alerts that fire, or of those that fired last.
     #[serde(default = "warning")]
     pub(super) severity: Severity,
@@ -64,6 +69,15 @@ pub struct OpenIncident {
     /// Set if others depend on what it is about, or that depends on others.
     #[serde(default)]
     pub(super) kin: Option<Kin>,
+    /// Who has it.
+    #[serde(default)]
+    pub(super) attendance: Attendance,
+    /// When who acknowledged it is reminded.
+    #[serde(default)]
+    pub(super) remind_at: Option<DateTime<Utc>>,
+    /// Set if a person said that it is over.
+    #[serde(default)]
+    pub(super) overruled: Option<Overruled>,
 }
 
 /// How the repair stands, as remediation told it.
@@ -88,13 +102,20 @@ fn warning() -> Severity {
 }
 
 impl OpenIncident {
+    /// Alerts that fire, but those that a person knew of who said that it is over all the same.
     pub(super) fn firing(&self) -> impl Iterator<Item = &Alert> {
-        self.alerts.values().filter(|alert| alert.status == AlertStatus::Firing)
+        let is_held = |alert: &Alert| self.overruled.as_ref().is_some_and(|overruled| overruled.covers(alert));
+        self.alerts.values().filter(move |alert| alert.status == AlertStatus::Firing && !is_held(alert))
     }
 
     /// Whether nothing is left to repair, and nothing of ours is under way.
     pub(super) fn is_quiet(&self) -> bool {
         self.firing().next().is_none() && !matches!(self.remedy, Remedy::Running)
+    }
+
+    /// Fingerprints of the alerts that fire in it.
+    pub fn fingerprints_firing(&self) -> impl Iterator<Item = &str> {
+        self.firing().map(|alert| alert.fingerprint.as_str())
     }
 
     pub(super) fn id(&self) -> &IncidentId {
@@ -127,6 +148,7 @@ impl OpenIncident {
         let again = if self.follows.is_some() { "Again: " } else { "" };
         match self.workload() {
             Some(workload) => format!("{again}{names} on {}/{}", workload.namespace, workload.name),
+            None if names.is_empty() => format!("{again}moved alerts ({})", self.key.0),
             None => format!("{again}{names} ({})", self.key.0),
         }
     }

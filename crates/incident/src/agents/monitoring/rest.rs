@@ -10,18 +10,24 @@ use serde::{Deserialize, Serialize};
 use super::alerts::raw;
 use super::around::Rules;
 use super::early::Start;
+use super::lifecycle::told;
 use super::open::Remedy;
+use super::orders::{OVERRULED_FOR, refused, too_late};
 use super::turn::{DEADLINE, Turn};
 use super::{Incident, Outcome, StepName};
 use crate::agent::{Content, Decision, Entity, Event, Outgoing, Timer};
 use crate::fact::What;
 use crate::id::{IncidentId, TaskId, TenantId};
+use crate::related::{Related, Told};
 use crate::task::{Phase, Role, TaskCancel, TaskEvent, TaskStatus};
 use crate::workflow::StepState;
 
 /// Remediation answers a cancellation at once. If it is away, the incident does not wait for it; what it still asks for later is taken
 /// back then.
 const WITHDRAWN_WITHIN: TimeDelta = TimeDelta::seconds(60);
+
+/// What people are told who want something of such an incident.
+const OVER: &str = "the incident is over for good: its alerts would open a new one";
 
 /// An incident that is over, and may be opened again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -60,7 +66,10 @@ impl Turn {
 
     /// It is over, as far as can be known now.
     pub(super) fn come_to_rest(mut self) -> Outcome {
+        let overruled = self.open.overruled.as_ref().map(|overruled| overruled.outcome(&self.open.alerts));
         let outcome = match &self.open.remedy {
+            _ if overruled.is_some() => overruled.unwrap_or_default(),
+            _ if self.open.alerts.is_empty() => "its alerts belong to another incident now".to_owned(),
             Remedy::Recovered { summary } => format!("resolved by the approved rollback: {summary}"),
             Remedy::None { reason } => format!("alerts resolved without a repair of ours ({reason})"),
             Remedy::Unknown | Remedy::Asked { .. } | Remedy::Running => "alerts resolved before anything was changed".to_owned(),
@@ -74,7 +83,10 @@ impl Turn {
         }
         self.facts.push(What::PhaseChanged { phase: Phase::Resolved, why: "no alert fires any more".to_owned() });
         self.facts.push(What::Closed { outcome: outcome.clone() });
-        let until = self.now + self.rules.reopen();
+        if self.forget_acknowledgement() {
+            self.attended("it is over".to_owned());
+        }
+        let until = self.now + if self.open.is_held() { OVERRULED_FOR } else { self.rules.reopen() };
         let rest = Rest { since: self.now, until, outcome };
         self.decided("no alert fires any more", Some(until), Some(rest))
     }
@@ -101,9 +113,8 @@ impl Turn {
     }
 
     /// It was not over. What was found out before may be the reason: it is looked for anew, unless it flaps.
-    pub(super) fn reopen(&mut self) {
-        let names = self.open.firing_names();
-        let why = if names.is_empty() { "its alerts come and go".to_owned() } else { format!("{names} fires again") };
+    pub(super) fn reopen(&mut self, why: String) {
+        self.open.overruled = None;
         self.lines.insert(0, format!("Opened again: {why}."));
         self.facts.push(What::Reopened { why });
         self.open.outdated = 0;
@@ -113,6 +124,14 @@ impl Turn {
         if self.open.flapping.is_none() {
             self.begin_anew();
         }
+    }
+
+    /// A person said that it is over while its alerts fired, and they still do.
+    pub(super) fn fires_on(mut self) -> Outcome {
+        let by = self.open.overruled.take().map(|overruled| overruled.by.to_string()).unwrap_or_default();
+        self.rest = None;
+        self.reopen(format!("{} still fires, {} after {by} resolved it", self.open.firing_names(), told(OVERRULED_FOR)));
+        self.finish("what a person resolved still fires")
     }
 
     /// It has rested for long enough: whoever comes now is another incident.
@@ -152,6 +171,8 @@ pub(super) fn after_the_end(
             let follows = (now - ended_at <= rules.follow()).then(|| id.parse().ok()).flatten();
             Start::of(&notification, follows).begin(notification, rules, now)
         }
+        Event::Message(Content::Order(order)) => too_late(&order, OVER),
+        Event::Message(Content::Related(Related { told: Told::Move { order, .. }, .. })) => refused(&order, OVER),
         Event::Message(_) | Event::Timer(_) | Event::Outcome { .. } => Decision::unchanged("the incident is over"),
     }
 }

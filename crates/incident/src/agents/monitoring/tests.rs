@@ -2,6 +2,7 @@
 
 mod lifecycle;
 mod order;
+mod orders;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -59,6 +60,7 @@ impl Course {
                     self.asked.push(request);
                 }
                 Outgoing::Cancel(_) => self.log.push("taken back".to_owned()),
+                Outgoing::Related(related) => self.log.push(format!("tells {}", related.message_id.split_once('/').unwrap().1)),
                 other => panic!("{other:?}"),
             }
         }
@@ -117,6 +119,9 @@ fn word(what: &What) -> Option<String> {
         What::SeverityChanged { to, .. } => format!("severity {to}"),
         What::PhaseChanged { phase: Phase::Flapping, .. } => "flapping".to_owned(),
         What::Diagnosed { .. } => "diagnosed".to_owned(),
+        What::Ordered { .. } => "done".to_owned(),
+        What::OrderRefused { why, .. } => format!("refused: {}", why.split(':').next().unwrap_or(why)),
+        What::AttendanceChanged { attendance, .. } => attendance.sentence().unwrap_or_else(|| "nobody has it".to_owned()),
         _ => return None,
     })
 }

@@ -10,6 +10,7 @@ use super::rest::Rest;
 use super::{GRAPH, Incident, Outcome, StepName};
 use crate::agent::{AUDIT, Content, Decision, Entity, Event, LOOK, Outgoing, Timer};
 use crate::fact::What;
+use crate::related::{Related, Told};
 use crate::task::{Errand, Phase, Role};
 use crate::workflow::{Overdue, StepSpec, StepState};
 
@@ -54,7 +55,9 @@ impl Turn {
             Event::Message(Content::Alerts(notification)) => self.alerts(&notification),
             Event::Message(Content::Event(event)) => self.task_event(event),
             Event::Message(Content::Announced(announced)) => self.announced(&announced),
+            Event::Message(Content::Related(Related { told: Told::Move { order, of, .. }, .. })) => self.takes_over(&order, of),
             Event::Message(Content::Related(related)) => self.related(related.told),
+            Event::Message(Content::Order(order)) => self.ordered(&order),
             // Nothing passed but a moment: there is no reason to remind people.
             Event::Timer(name) if name == LOOK || name == AUDIT => self.finish("looked at again"),
             Event::Timer(_) => self.deadline(),
@@ -72,6 +75,9 @@ impl Turn {
 
     /// A deadline passed: of a step, of a rest, of what flapped, or of people's patience.
     fn deadline(mut self) -> Outcome {
+        if self.rest.is_some() && self.open.is_held() {
+            return self.fires_on();
+        }
         if let Some(rest) = self.rest.take() {
             return self.ends(rest);
         }
@@ -93,7 +99,9 @@ impl Turn {
             self.open.remedy = Remedy::None { reason };
         }
         self.settle();
-        if self.open.phase() == Phase::NeedsPeople && self.lines.is_empty() {
+        self.look_after_acknowledgement();
+        let is_acknowledged = self.open.attendance.acknowledged.is_some();
+        if self.open.phase() == Phase::NeedsPeople && self.lines.is_empty() && !is_acknowledged {
             self.is_news = true;
             // Nothing passed but time: a card that is only edited reminds nobody.
             self.reminders = u32::from(self.facts.is_empty());
@@ -145,6 +153,7 @@ impl Turn {
 
     /// Comes to rest if it is over, and wakes up if it is not over any more; else goes on.
     pub(super) fn finish(mut self, why: &str) -> Outcome {
+        self.hand_over();
         self.hush();
         if self.open.is_quiet() && self.open.flapping.is_none() {
             return match (self.rest.take(), self.open.workflow.running(StepName::Remediate)) {
@@ -154,7 +163,8 @@ impl Turn {
             };
         }
         if self.rest.take().is_some() {
-            self.reopen();
+            let names = self.open.firing_names();
+            self.reopen(if names.is_empty() { "its alerts come and go".to_owned() } else { format!("{names} fires again") });
         }
         self.go_on(why)
     }
@@ -200,8 +210,10 @@ impl Turn {
         // A plan may be outdated before anybody heard of it: then the next diagnosis is what is waited for.
         let announce_by = self.open.announce_by.filter(|at| self.open.bulletins == 0 && *at > self.now);
         let stable_at = self.open.flapping.as_ref().map(|flapping| flapping.stable_at);
-        let remind = (phase == Phase::NeedsPeople).then(|| self.now + REMIND_PEOPLE);
-        let nearest = [steps, announce_by, stable_at, remind, self.open.hushed_until()].into_iter().flatten().min();
+        let is_acknowledged = self.open.attendance.acknowledged.is_some();
+        let remind = (phase == Phase::NeedsPeople && !is_acknowledged).then(|| self.now + REMIND_PEOPLE);
+        let (hushed, attended) = (self.open.hushed_until(), self.open.attended_until());
+        let nearest = [steps, announce_by, stable_at, remind, hushed, attended].into_iter().flatten().min();
         nearest.unwrap_or(self.now + REMIND_PEOPLE)
     }
 

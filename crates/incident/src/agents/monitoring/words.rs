@@ -25,6 +25,7 @@ impl Turn {
             gaps: open.gaps.clone(),
             opened_at: open.opened_at,
             follows: open.follows.clone(),
+            attended: open.attendance.sentence(),
         }
     }
 

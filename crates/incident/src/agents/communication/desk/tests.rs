@@ -79,6 +79,7 @@ impl Case {
             gaps: vec![],
             opened_at: self.now,
             follows: None,
+            attended: None,
         };
         for (skill, errand) in
             [("announce", Errand::Announce { bulletin: bulletin.clone() }), ("ticket", Errand::Ticket { bulletin })]
