@@ -194,7 +194,9 @@ async fn an_alertmanager_is_followed_by_itself() {
     bed.life.spawn("silences of an Alertmanager", following.run(bed.life.clone()));
     let open = async || bed.get("/v1/silences?state=open", ANN).await.json;
     let has = async |count: usize| {
-        let look = async || Some(open().await).filter(|list| ids(list).len() == count);
+        // A busy machine may answer that the database does not.
+        let are_so_many = |list: &Value| list["items"].as_array().is_some_and(|items| items.len() == count);
+        let look = async || Some(open().await).filter(are_so_many);
         testkit::eventually(&format!("{count} silences"), SOON, look).await.unwrap()
     };
     let list = has(1).await;
@@ -208,5 +210,6 @@ async fn an_alertmanager_is_followed_by_itself() {
     has(1).await;
     drop(alertmanager);
     looked("failed", 2).await;
-    assert_eq!(ids(&open().await).len(), 1, "one that does not answer has ended nothing");
+    // One that does not answer has ended nothing.
+    has(1).await;
 }

@@ -87,7 +87,8 @@ impl Desk {
     }
 
     /// When an incident that was held back is to be told: when the storm is over, one a second, the worst first. Where each stands follows
-    /// from its id, so that nobody need keep a list of them.
+    /// from its id, so that nobody need keep a list of them. The first of them waits until all have looked: each does so once in
+    /// [`EDIT_EVERY`], and the worst may be the last to do so.
     pub(super) fn turn_of(&self, incident: &IncidentId, severity: Severity, now: DateTime<Utc>) -> Turnout {
         match &self.weather {
             Weather::Storm(storm) => Turnout::At(storm.busy_at.max(now) + EDIT_EVERY),
@@ -96,7 +97,7 @@ impl Desk {
                 let (before, of) = past.counts.before_and_of(severity);
                 let digits: String = fingerprint(&[incident.as_str()]).chars().take(8).collect();
                 let place = u32::from_str_radix(&digits, 16).unwrap_or(0) % of.max(1);
-                let at = past.over_at + TimeDelta::seconds(i64::from(before) + i64::from(place));
+                let at = past.over_at + EDIT_EVERY + TimeDelta::seconds(i64::from(before) + i64::from(place));
                 if at <= now { Turnout::Now } else { Turnout::At(at) }
             }
         }

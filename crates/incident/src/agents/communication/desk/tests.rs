@@ -164,6 +164,22 @@ fn a_storm_has_one_notice_and_then_what_is_open_is_told_the_worst_first() {
 }
 
 #[test]
+fn the_worst_comes_first_even_if_it_looks_last() {
+    let mut case = Case::new();
+    for n in 0..5 {
+        case.opens(n, Severity::Info);
+    }
+    // They look every ten seconds: after the storm, which ends at 130, at 131 and at 139.
+    case.passes(1);
+    case.opens(5, Severity::Warning);
+    case.passes(9);
+    case.opens(6, Severity::Critical);
+    case.passes(400);
+    let told: Vec<&str> = case.cards().into_iter().map(|(_, id)| id).filter(|id| ["inc_5", "inc_6"].contains(id)).collect();
+    assert_eq!(told, ["inc_6", "inc_5"]);
+}
+
+#[test]
 fn a_notice_grows_and_ends() {
     let mut case = Case::new();
     for n in 0..6 {
