@@ -185,8 +185,9 @@ fn of_world(world: &World) -> (String, String, String) {
          jira = {{ site_url = \"{jira_site}\", email = \"{}\", token = \"{}\", rates = {{ operation = {RATE}, issue_write = {RATE} }} }}",
         slack.token, jira.email, jira.api_token,
     );
+    // Incidents come one after the other here, faster than people would bear: for them it would be a storm.
     let tenant = format!(
-        "slack = {{ channel = \"{channel}\", interactions = {{ signing_secret = \"{}\" }} }}\njira = {{ project = \"{project}\" }}\n\
+        "storm = {{ opened = 1000 }}\nslack = {{ channel = \"{channel}\", interactions = {{ signing_secret = \"{}\" }} }}\njira = {{ project = \"{project}\" }}\n\
          kubernetes = {{ kubeconfig = \"{}\" }}\nprometheus = {{ url = \"{prometheus}\" }}",
         slack.signing_secret,
         kubeconfig.display(),
