@@ -193,7 +193,10 @@ impl Scene {
         let added = sqlx::query(ADD).bind(copies).execute(&mut self.postgres).await.context("copying an incident")?;
         ensure!(added.rows_affected() == u64::from(open), "there is no incident to copy");
         sqlx::query(WAKE).execute(&mut self.postgres).await?;
-        sqlx::raw_sql("vacuum analyze monitoring.entity; vacuum analyze monitoring.timer").execute(&mut self.postgres).await?;
+        // One statement each: several together are one transaction, in which nothing is vacuumed.
+        for table in ["entity", "timer"] {
+            sqlx::raw_sql(AssertSqlSafe(format!("vacuum analyze monitoring.{table}"))).execute(&mut self.postgres).await?;
+        }
         Ok(())
     }
 
