@@ -51,7 +51,7 @@ async fn ordered(pipeline: &Pipeline, incident: &Incident) -> Result<usize> {
 
 #[tokio::test]
 async fn people_have_their_way_with_incidents_even_if_everything_dies_meanwhile() -> Result<()> {
-    let options = Options { shops: 0, alertmanagers: vec![None], ..Options::default() };
+    let options = Options { shops: vec![], alertmanagers: vec![None], ..Options::default() };
     let mut pipeline = Pipeline::with(options).await?;
     tell(&pipeline, &[alert("QueueGrows", "billing", true), alert("DiskFull", "vault", true)]).await?;
     let billing = about(&pipeline, "billing", Phase::NeedsPeople).await?;

@@ -31,11 +31,11 @@ pub(crate) struct Core<A: Agent> {
     /// Between two audits.
     pub(crate) audit_every: Duration,
     pub(crate) lanes: Vec<mpsc::Sender<Work<A>>>,
-    /// Messages that somebody waits for.
-    pub(crate) messages: mpsc::Sender<Vec<OutboxRow>>,
+    /// Messages that somebody waits for, with the moment from which their leases count.
+    pub(crate) messages: mpsc::Sender<(Vec<OutboxRow>, Instant)>,
     /// What happened, which nobody waits for.
-    pub(crate) facts: mpsc::Sender<Vec<OutboxRow>>,
-    /// With the moment from which their leases count.
+    pub(crate) facts: mpsc::Sender<(Vec<OutboxRow>, Instant)>,
+    /// The same of what is to be done.
     pub(crate) effects: mpsc::Sender<(OutboxRow, Instant)>,
 }
 
@@ -62,15 +62,15 @@ impl<A: Agent> Core<A> {
                 Owed::Effect { .. } => effects.push(row),
             }
         }
-        if !messages.is_empty() {
-            let _ = self.messages.send(messages).await;
-        }
         let claimed = Instant::now();
+        if !messages.is_empty() {
+            let _ = self.messages.send((messages, claimed)).await;
+        }
         for effect in effects {
             let _ = self.effects.send((effect, claimed)).await;
         }
         if !facts.is_empty() {
-            let _ = self.facts.send(facts).await;
+            let _ = self.facts.send((facts, claimed)).await;
         }
     }
 }

@@ -42,7 +42,7 @@ const RENEWALS_PER_LEASE: u32 = 3;
 /// first row.
 pub(crate) async fn publish<A: Agent>(
     core: Arc<Core<A>>,
-    mut rows: mpsc::Receiver<Vec<OutboxRow>>,
+    mut rows: mpsc::Receiver<(Vec<OutboxRow>, Instant)>,
     wait: Duration,
 ) -> anyhow::Result<()> {
     let mut under_way = FuturesOrdered::new();
@@ -63,13 +63,14 @@ pub(crate) async fn publish<A: Agent>(
                 }
                 published.extend(done);
             }
-            Some(mut batch) = rows.recv(), if under_way.len() < BATCHES_MAX => {
+            Some(first) = rows.recv(), if under_way.len() < BATCHES_MAX => {
+                let mut batch = held(&core, first);
                 if rows.is_empty() && !wait.is_zero() {
                     tokio::time::sleep(wait).await;
                 }
                 while batch.len() < PUBLISH_MAX {
-                    let Ok(mut more) = rows.try_recv() else { break };
-                    batch.append(&mut more);
+                    let Ok(more) = rows.try_recv() else { break };
+                    batch.append(&mut held(&core, more));
                 }
                 under_way.push_back(publish_batch(&core, batch));
             }
@@ -80,6 +81,12 @@ pub(crate) async fn publish<A: Agent>(
     }
     delete_published(&core, published).await;
     Ok(())
+}
+
+/// Rows that waited for longer than their lease are somebody else's by now, or the sweep's: a bus that is slow must not be given them
+/// twice.
+fn held<A: Agent>(core: &Core<A>, (rows, claimed): (Vec<OutboxRow>, Instant)) -> Vec<OutboxRow> {
+    if claimed.elapsed() < core.lease { rows } else { vec![] }
 }
 
 /// Publishes these; answers with those that the bus has on disk.

@@ -21,8 +21,9 @@ use crate::perform::Perform;
 use crate::recent::Recent;
 use crate::{audit, relay, sweep, telemetry, wire};
 
-/// Commits whose messages wait to be published; past that, committing waits.
-const PUBLICATIONS_WAITING_MAX: usize = 256;
+/// Commits whose messages wait to be published; past that, committing waits. One may have some hundred facts of some kilobytes: this
+/// bounds memory when the bus is slow.
+const PUBLICATIONS_WAITING_MAX: usize = 64;
 
 /// Between two questions to a store that is away.
 const STORE_ASKED_EVERY: Duration = Duration::from_secs(1);

@@ -39,6 +39,7 @@ pub(crate) static TENANTS: LazyLock<Tenants> = LazyLock::new(|| {
         webhook_token: Secret::new("hook"),
         correlation: Correlation::default(),
         heartbeats: [(good("am".parse()), heartbeat)].into(),
+        silences: None,
         slack: Some(slack),
         people: vec![Person {
             id: good("ann".parse()),

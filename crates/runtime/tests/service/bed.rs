@@ -186,6 +186,17 @@ impl Bed {
         assert_eq!(deleted.rows_affected(), 1);
     }
 
+    /// A process that is gone left so many facts behind.
+    pub(crate) async fn leave_behind(&self, facts: i32) {
+        const LEAVE: &str = "
+            insert into diagnostics.outbox
+                (tenant, id, entity, kind, target, headers, body, trace, attempts, lease_until, created_at)
+            select 'acme', 'fact-' || n, 'e', 'publish', 'fact.acme.inc_1.gap', '[]', '{}', null, 1, 'epoch', now()
+            from generate_series(1, $1) n";
+        let mut connection = PgConnection::connect(&self.database.url).await.unwrap();
+        sqlx::query(LEAVE).bind(facts).execute(&mut connection).await.unwrap();
+    }
+
     /// Kinds of the facts that were told.
     pub(crate) async fn facts(&self) -> Vec<String> {
         let client = async_nats::connect(self.nats.url()).await.unwrap();

@@ -82,6 +82,16 @@ async fn what_a_stopped_process_held_is_taken_over() {
 }
 
 #[tokio::test]
+async fn a_backlog_goes_as_fast_as_the_bus_takes_it() {
+    let bed = Bed::new().await;
+    // At one sweep a tick this would take minutes.
+    bed.leave_behind(15_000).await;
+    let life = bed.start(Doer::default()).await;
+    bed.settled().await;
+    life.finish().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_somebody_else_committed_meanwhile_counts() {
     let bed = Bed::new().await;
     let gate = Arc::new(Notify::new());
