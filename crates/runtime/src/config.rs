@@ -183,7 +183,7 @@ mod tests {
             ("[gateway]\nlisten = \"a\"\nlissten = \"s3cret\"", 3),
             ("[gateway]\nlisten = \"s3cret", 2),
             ("[gateway]\nlisten = \"s3cret\" x", 2),
-            ("listen = \"s3cret\"\n[gateway]", 1),
+            ("listen = \"s3cret\"\n[gateway]", 2),
         ] {
             let error = read(text, &[]).unwrap_err();
             let ConfigError::Content { source, .. } = error else { panic!("{error}") };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use incident::agent::{Agent, Locator};
 use incident::handling::Input;
+use store::Owed;
 
 use crate::core::Core;
 use crate::lanes::{Reply, Work};
@@ -82,7 +83,8 @@ async fn sweep<A: Agent>(core: &Core<A>) -> Result<Swept, store::StoreError> {
     }
     let left = core.store.claim_outbox(ROWS_MAX, core.lease, clock::now()).await?;
     metrics::SWEPT.with_label_values(&[core.role.as_str()]).inc_by(u64::try_from(left.len()).unwrap_or(0));
-    is_full |= left.len() >= full;
+    // Effects wait for a place meanwhile. Who looked again at once would claim those that wait, and nobody would ever do them.
+    is_full |= left.iter().filter(|row| matches!(row.owed, Owed::Publication(_))).count() >= full;
     core.relay(left).await;
     Ok(if is_full { Swept::Full } else { Swept::All })
 }
