@@ -180,13 +180,11 @@ async fn walk<A: Agent>(core: &Core<A>, group: &mut Group<A>, trace: Option<Stri
 /// What is known of the entity: from a moment ago, when everything is taken for new, or else from the store.
 async fn look<A: Agent>(core: &Core<A>, load: &Load<A>) -> Result<Loaded<A::State>, StoreError> {
     let beside = core.beside.read(&core.agent, &core.store, &load.tenant);
-    match core.recent.take(&load.tenant, &load.locator) {
-        Some(stored) => Ok(Loaded { stored: Some(stored), handled: vec![false; load.inputs.len()], beside: beside.await? }),
-        None => {
-            let (beside, loaded) = tokio::try_join!(beside, core.store.load(&load.tenant, &load.locator, &load.inputs))?;
-            Ok(Loaded { beside, ..loaded })
-        }
+    if let Some(stored) = core.recent.take(&load.tenant, &load.locator) {
+        return Ok(Loaded { stored: Some(stored), handled: vec![false; load.inputs.len()], beside: beside.await? });
     }
+    let (beside, loaded) = tokio::try_join!(beside, core.store.load(&load.tenant, &load.locator, &load.inputs))?;
+    Ok(Loaded { beside, ..loaded })
 }
 
 async fn carry_out<A: Agent>(

@@ -30,14 +30,12 @@ impl From<Problem> for Refused {
     }
 }
 
+/// A notification, and its body for the bus.
+pub type Published = (Notification, Vec<u8>);
+
 /// What `POST /v1/alertmanager/{tenant}` makes of a body that came `now`: notifications, each with its body for the bus. None: there is no
 /// such tenant.
-pub fn webhook(
-    tenants: &Tenants,
-    tenant: &str,
-    body: &[u8],
-    now: DateTime<Utc>,
-) -> Option<Result<Vec<(Notification, Vec<u8>)>, Refused>> {
+pub fn webhook(tenants: &Tenants, tenant: &str, body: &[u8], now: DateTime<Utc>) -> Option<Result<Vec<Published>, Refused>> {
     let written = alertmanager::read(tenants.named(tenant)?.sorting(), body, now);
     Some(written.map(|all| all.into_iter().map(|one| (one.notification, one.body)).collect()).map_err(Refused::from))
 }

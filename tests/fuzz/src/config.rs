@@ -11,6 +11,9 @@ use toml::Table;
 const FILE: &str = "file";
 
 /// Reads a text.
+///
+/// # Panics
+/// If a property is broken.
 pub fn run(input: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(input) else { return false };
     if text.contains(FILE) {

@@ -18,6 +18,9 @@ const ID_BYTES_MAX: usize = 128;
 const SIGNED: &[u8] = include_bytes!("../corpus/slack/good-signed");
 
 /// Reads headers and body.
+///
+/// # Panics
+/// If a property is broken.
 pub fn run(input: &[u8]) -> bool {
     let mut lines = input.splitn(3, |byte| *byte == b'\n');
     let (Some(timestamp), Some(signature), Some(body)) = (lines.next(), lines.next(), lines.next()) else { return false };

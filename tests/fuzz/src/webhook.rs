@@ -26,6 +26,9 @@ const ANNOTATION_BYTES_MAX: usize = 16 * 1024;
 const RULES_MAX: usize = 20;
 
 /// Reads a body.
+///
+/// # Panics
+/// If a property is broken.
 pub fn run(input: &[u8]) -> bool {
     let Some(read) = reading::webhook(&TENANTS, TENANT, input, now()) else { panic!("the tenant is there") };
     match read {

@@ -151,7 +151,7 @@ pub(crate) async fn bed() -> Bed {
     let replies = Replies::new(life.clone()).unwrap();
     let parts = Parts { tenants, intake, ballots: ballots.clone(), store: store.clone(), replies, agents };
     let router = gateway::routers(parts, &[]).unwrap().edge;
-    Bed { router, nats, store, ledger, slack, ballots, life, database }
+    Bed { router, nats, ledger, slack, ballots, store, life, database }
 }
 
 fn ways() -> Ways {
