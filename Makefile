@@ -58,7 +58,7 @@ sim: ## Play simulated days of many seeds; says which broke a promise, and how
 
 .PHONY: fuzz
 fuzz: ## Try all that comes from outside with anything at all, each kind for a minute
-	@tests/fuzz/run.sh $(or $(MINUTES),1) $(KINDS)
+	@tests/fuzz/run.sh $(or $(MINUTES),1)$(if $(KINDS), $(KINDS))
 
 .PHONY: soak
 soak: ## Both for long: each fuzzer for a minute, then days for hours

@@ -1,6 +1,8 @@
 //! Bodies of the largest size that a door lets in, each made to become as large as it can in memory. libFuzzer's inputs are too short to
 //! show that.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use fuzz::{a2a, slack, webhook};
 
 /// Bytes of a webhook, and of a call of A2A.

@@ -15,7 +15,7 @@ use testkit::fakes::jira::Issue;
 use testkit::fakes::slack::Message;
 
 use super::configuration::{OTHER_CHANNEL, OTHER_PROJECT};
-use super::{OTHER_TENANT, Pipeline, TENANT};
+use super::{OTHER_TENANT, Pipeline, TENANT, until};
 
 /// All processes run on one machine.
 const CLOCKS_APART: TimeDelta = TimeDelta::zero();
@@ -112,10 +112,20 @@ impl Pipeline {
         broken.extend(world::what_was_owed_is_delivered(&left.shown, &facts));
         broken.extend(world::tenants_are_apart(&left.deeds, &facts));
         broken.extend(world::costs_are_booked(&left.deeds, &facts));
-        let recorded: BTreeSet<String> = facts.iter().map(|fact| fact.id.clone()).collect();
-        broken.extend(world::every_fact_is_recorded(&self.told(left).await?, &recorded));
         ensure!(broken.is_empty(), "promises were broken: {broken:#?}");
-        Ok(())
+        // Timers go on meanwhile: what they tell is recorded a moment later.
+        let told = self.told(left).await?;
+        until("every fact on the record", async || {
+            let mut recorded = BTreeSet::new();
+            for (incident, facts) in &left.facts {
+                let tenant = facts.first().context("an incident without facts")?.tenant.as_str();
+                recorded.extend(self.record(tenant, incident.as_str()).await?.into_iter().map(|fact| fact.id));
+            }
+            let missing = world::every_fact_is_recorded(&told, &recorded);
+            ensure!(missing.is_empty(), "promises were broken: {missing:#?}");
+            Ok(())
+        })
+        .await
     }
 
     /// Incidents that are not over, and when each is looked at again.
