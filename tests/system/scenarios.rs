@@ -82,7 +82,7 @@ async fn play_all(days: &[Timed], change: impl FnOnce(Options) -> Options) -> Re
 
 #[tokio::test]
 async fn what_people_decide_is_what_happens() -> Result<()> {
-    let days = [timed("approved", 100), timed("several-workloads", 100), timed("edited", 100)];
+    let days = [timed("approved", 100), timed("several-workloads", 100), timed("storm", 50), timed("edited", 100)];
     play_all(&days, |options| options).await?;
     Ok(())
 }

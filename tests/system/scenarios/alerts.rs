@@ -151,8 +151,18 @@ impl Play<'_> {
         let namespace = self.namespace(&fires.workload)?;
         let is_broken = self.telling.broken.contains_key(&namespace);
         let unseen = is_broken.then(|| self.telling.unseen(Instant::now() + SEEN_WITHIN));
-        let notice = Notice { fires, namespace, starts_at: runtime::clock::now(), ends_at: None, unseen };
-        self.tell(notice).await
+        // What fires already is told again, and has begun when it began.
+        let began = self.telling.firing.iter().chain(self.untold()).find(|notice| notice.is_about(&fires));
+        let starts_at = began.map_or_else(runtime::clock::now, |notice| notice.starts_at);
+        self.tell(Notice { fires, namespace, starts_at, ends_at: None, unseen }).await
+    }
+
+    /// Alerts that fire, and that nobody was told of yet.
+    fn untold(&self) -> impl Iterator<Item = &Notice> {
+        self.due().filter_map(|due| match due {
+            Due::Tells(notice) if notice.ends_at.is_none() => Some(notice),
+            _ => None,
+        })
     }
 
     /// One rule's alerts are over, whatever the workload does; those that are not told yet are told first.
@@ -160,7 +170,7 @@ impl Play<'_> {
         if let Some(found) = self.telling.firing.iter().position(|notice| notice.is_about(&fires)) {
             return self.is_over(found);
         }
-        if self.is_due(|due| matches!(due, Due::Tells(notice) if notice.ends_at.is_none() && notice.is_about(&fires))) {
+        if self.untold().any(|notice| notice.is_about(&fires)) {
             let again = Happening { when: when.clone(), what: What::Resolves(fires), times: 1, every_s: 0 };
             self.later(CALL_AGAIN, Due::Happens(again));
         }
@@ -224,7 +234,8 @@ impl Play<'_> {
             return Ok(());
         }
         self.telling.accepted.extend(notice.promised()?);
-        if notice.ends_at.is_none() {
+        let is_told_again = self.telling.firing.iter().any(|known| known.is_about(&notice.fires));
+        if notice.ends_at.is_none() && !is_told_again {
             self.telling.firing.push(notice);
         }
         Ok(())

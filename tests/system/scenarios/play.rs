@@ -152,9 +152,9 @@ impl<'a> Play<'a> {
         self.second * s
     }
 
-    /// Whether something like this is still to come.
-    pub(super) fn is_due(&self, is_it: impl Fn(&Due) -> bool) -> bool {
-        self.agenda.values().any(is_it)
+    /// What is still to come.
+    pub(super) fn due(&self) -> impl Iterator<Item = &Due> {
+        self.agenda.values()
     }
 
     pub(super) fn later(&mut self, after: Duration, due: Due) {
