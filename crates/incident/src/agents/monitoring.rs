@@ -235,7 +235,7 @@ impl Monitoring {
                     let rules = rules(&notification.tenant);
                     Start::of(&notification, None).begin(notification, rules, now)
                 }
-                Event::Message(_) | Event::Timer(_) | Event::Outcome { .. } => Decision::unchanged("there is no such incident"),
+                Event::Message(_) | Event::Timer(_) | Event::Outcome { .. } => Decision::unchanged(NONE),
             };
         };
         match state {
