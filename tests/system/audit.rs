@@ -73,7 +73,7 @@ impl Bed {
                 trace: None,
                 lease: std::time::Duration::from_secs(10),
             };
-            ensure!(matches!(self.store.commit(&write).await?, Outcome::Done(_)), "record {n} was not written");
+            ensure!(matches!(self.store.commit(&write).await?, Outcome::Done { .. }), "record {n} was not written");
         }
         Ok(head)
     }

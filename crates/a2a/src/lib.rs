@@ -16,7 +16,7 @@ pub mod types;
 pub mod validate;
 
 pub use error::{A2aError, ErrorKind, FieldViolation};
-pub use read::{read, read_pairs, read_valid, read_value};
+pub use read::{read, read_pairs, read_request, read_valid, read_value};
 pub use rpc::Operation;
 pub use service::{A2aService, Caller, EventStream};
 pub use state::EventError;

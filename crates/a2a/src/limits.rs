@@ -11,6 +11,9 @@ pub const CONTENT_BYTES_MAX: usize = 4 << 20;
 pub const METADATA_BYTES_MAX: usize = 256 << 10;
 /// How deep JSON may nest. Peers stop at 100 or less (protobuf), and readers recurse.
 pub const JSON_DEPTH_MAX: usize = 64;
+/// Values of one request in JSON, lists and objects too. An object of seven bytes takes hundreds in memory: without this, a request
+/// would take fifty times its size. Longer lists go as a file or by URL.
+pub const VALUES_MAX: usize = 64 << 10;
 /// Extensions of one message or one card.
 pub const EXTENSIONS_MAX: usize = 64;
 /// Tasks that one message may refer to; each may have to be looked up.

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use objects::Objects;
 
 use crate::error::{A2aError, ErrorKind};
+use crate::limits::VALUES_MAX;
 use crate::validate::Validate;
 
 /// Reads ProtoJSON. What is no JSON is a parse error, what has another shape is invalid params with the field (§3.3.2).
@@ -37,10 +38,33 @@ pub fn read_value<T: DeserializeOwned>(value: Value) -> Result<T, A2aError> {
     serde_path_to_error::deserialize(Objects(value)).map_err(refusal)
 }
 
-/// Reads ProtoJSON and checks the rules for it: what servers do with requests.
+/// Reads ProtoJSON as [`read`] does, if it holds at most [`VALUES_MAX`] values: what servers do with requests.
+pub fn read_request<T: DeserializeOwned>(json: &[u8]) -> Result<T, A2aError> {
+    if values(json) > VALUES_MAX {
+        return Err(A2aError::invalid_field("", &format!("must hold at most {VALUES_MAX} values; more go as a file or by URL")));
+    }
+    read(json)
+}
+
+/// Reads a request and checks the rules for it.
 pub fn read_valid<T: DeserializeOwned + Validate>(json: &[u8]) -> Result<T, A2aError> {
-    let value: T = read(json)?;
+    let value: T = read_request(json)?;
     value.validate().map(|()| value)
+}
+
+/// How many values are in it: each but the first comes after a comma, a bracket or a brace. What is no JSON counts as if it were.
+fn values(json: &[u8]) -> usize {
+    let (mut count, mut in_text, mut escaped) = (1, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b',' | b'[' | b'{' if !in_text => count += 1,
+            _ => {}
+        }
+    }
+    count
 }
 
 /// Reads the path and query parameters of a GET as the request that they stand for (§11.5).

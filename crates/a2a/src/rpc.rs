@@ -2,12 +2,17 @@
 
 mod operation;
 
-use serde_json::{Map, Number, Value, json};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::error::Category;
+use serde_json::value::RawValue;
+use serde_json::{Number, Value, json};
 
 pub use operation::Operation;
 
 use crate::error::{A2aError, ErrorKind};
 use crate::read::parse_error;
+use crate::types::field::present;
 
 /// The version of JSON-RPC.
 const VERSION: &str = "2.0";
@@ -25,35 +30,48 @@ pub enum Id {
 }
 
 impl Id {
-    fn read(value: &Value) -> Option<Self> {
-        match value {
-            Value::String(text) => Some(Self::Text(text.clone())),
-            Value::Number(number) => Some(Self::Number(number.clone())),
-            Value::Null => Some(Self::Null),
-            Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    fn read(json: &RawValue) -> Option<Self> {
+        match json.get().as_bytes().first()? {
+            b'"' => serde_json::from_str(json.get()).ok().map(Self::Text),
+            b'-' | b'0'..=b'9' => serde_json::from_str(json.get()).ok().map(Self::Number),
+            b'n' => Some(Self::Null),
+            _ => None,
         }
     }
 }
 
-impl From<&Id> for Value {
-    fn from(id: &Id) -> Self {
-        match id {
-            Id::Text(text) => Self::String(text.clone()),
-            Id::Number(number) => Self::Number(number.clone()),
-            Id::Null => Self::Null,
+impl Serialize for Id {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => text.serialize(serializer),
+            Self::Number(number) => number.serialize(serializer),
+            Self::Null => serializer.serialize_unit(),
         }
     }
 }
 
 /// A request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Request {
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
     /// Comes back in the answer.
     pub id: Id,
     /// Which operation.
     pub operation: Operation,
-    /// Its request message, not read yet: always an object.
-    pub params: Value,
+    /// Its request message as JSON, not read yet: an object.
+    pub params: &'a str,
+}
+
+/// The members of a request as they came; others are passed over.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    jsonrpc: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    method: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    params: Option<&'a RawValue>,
 }
 
 /// A request that cannot be understood, and whom to tell.
@@ -65,55 +83,70 @@ pub struct Refusal {
     pub error: A2aError,
 }
 
-impl Request {
+impl<'a> Request<'a> {
     /// Reads a request.
     ///
     /// # Errors
     /// What to answer: parse error, invalid request, method not found, or invalid params.
-    pub fn read(json: &[u8]) -> Result<Self, Refusal> {
-        let parsed: Result<Value, _> = serde_json::from_slice(json);
-        let value = parsed.map_err(|error| Refusal { id: Id::Null, error: parse_error(&error) })?;
-        let Value::Object(mut object) = value else {
-            let what = if value.is_array() { "batches are not taken" } else { "a request is an object" };
-            return Err(Refusal { id: Id::Null, error: A2aError::invalid_request(what) });
+    pub fn read(json: &'a [u8]) -> Result<Self, Refusal> {
+        let envelope = Envelope::read(json).map_err(|error| Refusal { id: Id::Null, error })?;
+        let Some(id) = envelope.id.and_then(Id::read) else {
+            let error = A2aError::invalid_request("id must be there: a text, a number or null");
+            return Err(Refusal { id: Id::Null, error });
         };
-        let id = object.get("id").and_then(Id::read);
-        let read = Self::operation(&object).and_then(|operation| Ok((operation, params(&mut object)?)));
-        match (id, read) {
-            (Some(id), Ok((operation, params))) => Ok(Self { id, operation, params }),
-            (Some(id), Err(error)) => Err(Refusal { id, error }),
-            (None, _) => {
-                let error = A2aError::invalid_request("id must be there: a text, a number or null");
-                Err(Refusal { id: Id::Null, error })
-            }
+        match envelope.operation().and_then(|operation| Ok((operation, envelope.params()?))) {
+            Ok((operation, params)) => Ok(Self { id, operation, params }),
+            Err(error) => Err(Refusal { id, error }),
         }
     }
+}
 
-    fn operation(object: &Map<String, Value>) -> Result<Operation, A2aError> {
-        check_version(object)?;
-        let method = object.get("method").and_then(Value::as_str);
-        let method = method.ok_or_else(|| A2aError::invalid_request("method must be a text"))?;
-        method.parse()
+impl<'a> Envelope<'a> {
+    fn read(json: &'a [u8]) -> Result<Self, A2aError> {
+        if is_object(json) {
+            return whole(json);
+        }
+        let is_batch = json.trim_ascii_start().starts_with(b"[");
+        let what = if is_batch { "batches are not taken" } else { "a request is an object" };
+        whole::<IgnoredAny>(json).and(Err(A2aError::invalid_request(what)))
     }
 
-    /// As it travels.
-    pub fn to_value(&self) -> Value {
-        json!({"jsonrpc": VERSION, "id": Value::from(&self.id), "method": self.operation.as_str(), "params": self.params})
+    fn operation(&self) -> Result<Operation, A2aError> {
+        check_version(self.jsonrpc)?;
+        let method = self.method.and_then(text);
+        method.ok_or_else(|| A2aError::invalid_request("method must be a text"))?.parse()
+    }
+
+    /// By-position parameters mean nothing here: A2A's messages have names only.
+    fn params(&self) -> Result<&'a str, A2aError> {
+        match self.params.map(RawValue::get) {
+            None | Some("null") => Ok("{}"),
+            Some(object) if object.starts_with('{') => Ok(object),
+            Some(_) => Err(A2aError::invalid_field("", "params must be an object")),
+        }
     }
 }
 
-/// By-position parameters mean nothing here: A2A's messages have names only.
-fn params(object: &mut Map<String, Value>) -> Result<Value, A2aError> {
-    match object.remove("params") {
-        None | Some(Value::Null) => Ok(json!({})),
-        Some(params @ Value::Object(_)) => Ok(params),
-        Some(_) => Err(A2aError::invalid_field("", "params must be an object")),
-    }
+/// Serde would also take a list of the members, in their order.
+fn is_object(json: &[u8]) -> bool {
+    json.trim_ascii_start().starts_with(b"{")
 }
 
-fn check_version(object: &Map<String, Value>) -> Result<(), A2aError> {
-    let is_ours = object.get("jsonrpc").and_then(Value::as_str) == Some(VERSION);
+/// Reads all of it.
+fn whole<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, A2aError> {
+    serde_json::from_slice(json).map_err(|error| match error.classify() {
+        Category::Data => A2aError::invalid_request(error.to_string()),
+        Category::Io | Category::Syntax | Category::Eof => parse_error(&error),
+    })
+}
+
+fn check_version(jsonrpc: Option<&RawValue>) -> Result<(), A2aError> {
+    let is_ours = jsonrpc.and_then(text).as_deref() == Some(VERSION);
     if is_ours { Ok(()) } else { Err(A2aError::invalid_request(format!("jsonrpc must be {VERSION:?}"))) }
+}
+
+fn text(json: &RawValue) -> Option<String> {
+    serde_json::from_str(json.get()).ok()
 }
 
 /// An answer.
@@ -125,10 +158,22 @@ pub struct Response {
     pub result: Result<Value, A2aError>,
 }
 
+/// The members of an answer as they came.
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    jsonrpc: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    id: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "present")]
+    result: Option<Value>,
+    error: Option<Value>,
+}
+
 impl Response {
     /// As it travels.
     pub fn to_value(&self) -> Value {
-        let id = Value::from(&self.id);
+        let id = &self.id;
         match &self.result {
             Ok(result) => json!({"jsonrpc": VERSION, "id": id, "result": result}),
             Err(error) => json!({"jsonrpc": VERSION, "id": id, "error": error.to_json_rpc_error()}),
@@ -141,13 +186,14 @@ impl Response {
     /// InvalidAgentResponse, if it is none.
     pub fn read(json: &[u8]) -> Result<Self, A2aError> {
         let invalid = |message: &str| A2aError::new(ErrorKind::InvalidAgentResponse, message);
-        let value: Value = serde_json::from_slice(json).map_err(|error| parse_error(&error).in_response())?;
-        let Value::Object(mut object) = value else { return Err(invalid("an answer is an object")) };
-        check_version(&object).map_err(A2aError::in_response)?;
-        let id = object.get("id").and_then(Id::read).ok_or_else(|| invalid("an answer has an id"))?;
+        if !is_object(json) {
+            return Err(invalid("an answer is an object"));
+        }
+        let answer: Answer = whole(json).map_err(A2aError::in_response)?;
+        check_version(answer.jsonrpc).map_err(A2aError::in_response)?;
+        let id = answer.id.and_then(Id::read).ok_or_else(|| invalid("an answer has an id"))?;
         // Some servers write the other member as null.
-        let error = object.remove("error").filter(|error| !error.is_null());
-        let result = match (object.remove("result"), error) {
+        let result = match (answer.result, answer.error.filter(|error| !error.is_null())) {
             (None | Some(Value::Null), Some(error)) => Err(A2aError::from_json_rpc_error(&error)),
             (Some(result), None) => Ok(result),
             (Some(_), Some(_)) => return Err(invalid("an answer has a result or an error, not both")),

@@ -6,7 +6,7 @@
 
 mod card;
 mod event;
-mod field;
+pub(crate) mod field;
 mod message;
 mod named;
 mod oauth;

@@ -13,8 +13,8 @@ use crate::path::Scene;
 use crate::process::{self, Memory};
 use crate::stage::Stage;
 
-/// The goal.
-const MIB_MAX: f64 = 80.0;
+/// The goal, also of a storm of alerts.
+pub(crate) const MIB_MAX: f64 = 80.0;
 /// After its start, for whatever it still does.
 const IDLE_AFTER: Duration = Duration::from_secs(3);
 const SAMPLE_EVERY: Duration = Duration::from_millis(200);
@@ -44,10 +44,15 @@ impl Watch {
         Self { peak, task }
     }
 
+    /// What was the most until now.
+    pub(crate) fn so_far(&self) -> Memory {
+        *self.peak.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What was the most.
     pub(crate) fn peak(self) -> Memory {
         self.task.abort();
-        *self.peak.lock().unwrap_or_else(PoisonError::into_inner)
+        self.so_far()
     }
 }
 

@@ -25,10 +25,11 @@ use crate::held::Held;
 use crate::stream::Consumer;
 use crate::trim;
 
-/// Messages asked for and not yet taken, per consumer: enough to hide the round trip, few enough to lie idle elsewhere.
-const PREFETCH: usize = 128;
+/// Messages asked for and not yet taken, per consumer: enough to hide the round trip of a millisecond, few enough to lie idle elsewhere,
+/// and to take little memory when each is a hundred alerts.
+const PREFETCH: usize = 32;
 /// Messages that wait for the reader, over all its consumers; past that they stay with the server.
-const WAITING_MAX: usize = 64;
+const WAITING_MAX: usize = 16;
 /// A request that found nothing for so long is made again; longer only means fewer empty answers.
 const PULL_EXPIRES: Duration = Duration::from_mins(1);
 /// An idle consumer shows life this often, so that a dead one is noticed.

@@ -8,15 +8,20 @@ use bus::Bus;
 use incident::agent::Agent;
 use incident::task::Role;
 use store::{OutboxRow, Owed, Store};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::beside::Beside;
 use crate::lanes::Work;
 use crate::lifecycle::Lifecycle;
 use crate::recent::Recent;
+use crate::room::Room;
 
 /// Where facts are published.
 const FACTS: &str = "fact.";
+/// Commits whose messages wait to be published; past that, committing waits, and the lanes with it.
+const COMMITS_WAITING_MAX: usize = 64;
+/// The same of their size: one commit may have some hundred facts of some kilobytes, and the bus may be slow.
+const KIB_WAITING_MAX: u32 = 512;
 
 pub(crate) struct Core<A: Agent> {
     pub(crate) role: Role,
@@ -31,12 +36,47 @@ pub(crate) struct Core<A: Agent> {
     /// Between two audits.
     pub(crate) audit_every: Duration,
     pub(crate) lanes: Vec<mpsc::Sender<Work<A>>>,
-    /// Messages that somebody waits for, with the moment from which their leases count.
-    pub(crate) messages: mpsc::Sender<(Vec<OutboxRow>, Instant)>,
+    /// Messages that somebody waits for.
+    pub(crate) messages: Outlet,
     /// What happened, which nobody waits for.
-    pub(crate) facts: mpsc::Sender<(Vec<OutboxRow>, Instant)>,
-    /// The same of what is to be done.
+    pub(crate) facts: Outlet,
+    /// What is to be done, with the moment from which its lease counts.
     pub(crate) effects: mpsc::Sender<(OutboxRow, Instant)>,
+}
+
+/// What one commit wants published.
+pub(crate) struct Claimed {
+    pub(crate) rows: Vec<OutboxRow>,
+    /// The leases count from here.
+    pub(crate) at: Instant,
+    _place: OwnedSemaphorePermit,
+}
+
+/// The way to a publisher.
+pub(crate) struct Outlet {
+    publisher: mpsc::Sender<Claimed>,
+    room: Room,
+}
+
+impl Outlet {
+    /// And its other end.
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Claimed>) {
+        let (publisher, waiting) = mpsc::channel(COMMITS_WAITING_MAX);
+        (Self { publisher, room: Room::new(KIB_WAITING_MAX) }, waiting)
+    }
+
+    /// Waits while there is no room, which holds the lane back.
+    async fn put(&self, rows: Vec<OutboxRow>, at: Instant) {
+        if rows.is_empty() {
+            return;
+        }
+        let body = |row: &OutboxRow| match &row.owed {
+            Owed::Publication(publication) => publication.body.len(),
+            Owed::Effect { .. } => 0,
+        };
+        let place = self.room.place(rows.iter().map(body).sum()).await;
+        let _ = self.publisher.send(Claimed { rows, at, _place: place }).await;
+    }
 }
 
 impl<A: Agent> Core<A> {
@@ -63,14 +103,10 @@ impl<A: Agent> Core<A> {
             }
         }
         let claimed = Instant::now();
-        if !messages.is_empty() {
-            let _ = self.messages.send((messages, claimed)).await;
-        }
+        self.messages.put(messages, claimed).await;
         for effect in effects {
             let _ = self.effects.send((effect, claimed)).await;
         }
-        if !facts.is_empty() {
-            let _ = self.facts.send((facts, claimed)).await;
-        }
+        self.facts.put(facts, claimed).await;
     }
 }

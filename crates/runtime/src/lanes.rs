@@ -10,7 +10,7 @@ use incident::fact::{Fact, What};
 use incident::handling::{self, Answer, Commit, Committed, Input, Load, Loaded, Step, Stored};
 use incident::id::TenantId;
 use store::{Handled, Outcome, StoreError, Write};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tracing::Instrument as _;
 
 use crate::core::Core;
@@ -37,8 +37,8 @@ pub(crate) struct Work<A: Agent> {
 
 /// Who waits for the answer.
 pub(crate) enum Reply {
-    /// The bus.
-    Bus(Box<Delivery>),
+    /// The bus. The body's place is given back with the answer.
+    Bus(Box<Delivery>, OwnedSemaphorePermit),
     /// Somebody in this process: a person's call at the gateway, or the relay with an outcome.
     Caller(oneshot::Sender<Answer>),
     /// Nobody: a row that stays until it is handled.
@@ -56,7 +56,7 @@ impl Reply {
             Self::Row => {}
             // A caller who has gone finds the answer in the record.
             Self::Caller(waiting) => drop(waiting.send(answer)),
-            Self::Bus(delivery) => {
+            Self::Bus(delivery, _place) => {
                 let verdict = match answer {
                     Answer::Done { refused: None, .. } => Verdict::Done,
                     Answer::Done { refused: Some(refusal), .. } => Verdict::Reject(refusal.to_string()),
@@ -177,7 +177,7 @@ async fn walk<A: Agent>(core: &Core<A>, group: &mut Group<A>, trace: Option<Stri
     }
 }
 
-/// What is known of the entity: from a moment ago, when everything is taken for new, or else from the store.
+/// What is known of the entity: as this process committed it, when everything is taken for new, or else from the store.
 async fn look<A: Agent>(core: &Core<A>, load: &Load<A>) -> Result<Loaded<A::State>, StoreError> {
     let beside = core.beside.read(&core.agent, &core.store, &load.tenant);
     if let Some(stored) = core.recent.take(&load.tenant, &load.locator) {
@@ -216,12 +216,13 @@ async fn carry_out<A: Agent>(
         lease: core.lease,
     };
     match core.store.commit(&write).await? {
-        Outcome::Done(rows) => {
+        Outcome::Done { owed, state_bytes } => {
             commit.facts.iter().for_each(tell);
             if let Some(entity) = write.next {
-                core.recent.keep(&group.tenant, Stored { entity, revision: write.expected.unwrap_or(0) + 1 });
+                let stored = Stored { entity, revision: write.expected.unwrap_or(0) + 1 };
+                core.recent.keep(&group.tenant, stored, state_bytes);
             }
-            core.relay(rows).await;
+            core.relay(owed).await;
             Ok(Committed::Done)
         }
         Outcome::Lost => {
@@ -247,7 +248,7 @@ async fn give_up<A: Agent>(core: &Core<A>, group: Group<A>, kind: &'static str, 
     for reply in group.replies {
         metrics::HANDLED.with_label_values(&[core.role.as_str(), kind, "error"]).inc();
         match reply {
-            Reply::Bus(delivery) if !transient => settle(*delivery, Verdict::Reject(error.to_string())).await,
+            Reply::Bus(delivery, _place) if !transient => settle(*delivery, Verdict::Reject(error.to_string())).await,
             reply => reply.give(Answer::Retry).await,
         }
     }

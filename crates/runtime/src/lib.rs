@@ -15,6 +15,7 @@ mod outgoing;
 mod perform;
 mod recent;
 mod relay;
+mod room;
 pub mod secret;
 mod service;
 mod sweep;

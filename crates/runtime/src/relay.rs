@@ -12,7 +12,7 @@ use store::{Lease, OutboxRow, Owed};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tracing::Instrument as _;
 
-use crate::core::Core;
+use crate::core::{Claimed, Core};
 use crate::lanes::{Reply, Work};
 use crate::perform::{Call, Fault, Perform, chain};
 use crate::{clock, metrics, telemetry};
@@ -42,7 +42,7 @@ const RENEWALS_PER_LEASE: u32 = 3;
 /// first row.
 pub(crate) async fn publish<A: Agent>(
     core: Arc<Core<A>>,
-    mut rows: mpsc::Receiver<(Vec<OutboxRow>, Instant)>,
+    mut rows: mpsc::Receiver<Claimed>,
     wait: Duration,
 ) -> anyhow::Result<()> {
     let mut under_way = FuturesOrdered::new();
@@ -85,8 +85,8 @@ pub(crate) async fn publish<A: Agent>(
 
 /// Rows that waited for longer than their lease are somebody else's by now, or the sweep's: a bus that is slow must not be given them
 /// twice.
-fn held<A: Agent>(core: &Core<A>, (rows, claimed): (Vec<OutboxRow>, Instant)) -> Vec<OutboxRow> {
-    if claimed.elapsed() < core.lease { rows } else { vec![] }
+fn held<A: Agent>(core: &Core<A>, claimed: Claimed) -> Vec<OutboxRow> {
+    if claimed.at.elapsed() < core.lease { claimed.rows } else { vec![] }
 }
 
 /// Publishes these; answers with those that the bus has on disk.

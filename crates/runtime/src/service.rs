@@ -14,16 +14,17 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::beside::Beside;
-use crate::core::Core;
+use crate::core::{Core, Outlet};
 use crate::lanes::{self, LANE_INPUTS_MAX, LANES, Reply, Work};
 use crate::lifecycle::Lifecycle;
 use crate::perform::Perform;
 use crate::recent::Recent;
+use crate::room::Room;
 use crate::{audit, relay, sweep, telemetry, wire};
 
-/// Commits whose messages wait to be published; past that, committing waits. One may have some hundred facts of some kilobytes: this
-/// bounds memory when the bus is slow.
-const PUBLICATIONS_WAITING_MAX: usize = 64;
+/// KiB of messages from the bus that are in the lanes; past that the bus keeps them. A notification of a hundred alerts has 40, and takes
+/// several times as much once it is read: without this, a storm of them would fill the memory long before the lanes.
+const LANES_KIB_MAX: u32 = 512;
 
 /// Between two questions to a store that is away.
 const STORE_ASKED_EVERY: Duration = Duration::from_secs(1);
@@ -121,8 +122,8 @@ where
 {
     let Context { role, bus, store, life, lease, audit_every } = context;
     let (lanes, receivers): (Vec<_>, Vec<_>) = (0..LANES).map(|_| mpsc::channel(LANE_INPUTS_MAX)).unzip();
-    let (messages, messages_waiting) = mpsc::channel(PUBLICATIONS_WAITING_MAX);
-    let (facts, facts_waiting) = mpsc::channel(PUBLICATIONS_WAITING_MAX);
+    let (messages, messages_waiting) = Outlet::new();
+    let (facts, facts_waiting) = Outlet::new();
     let (effects, to_perform) = mpsc::channel(relay::EFFECTS_MAX);
     let core = Arc::new(Core {
         role,
@@ -169,6 +170,7 @@ where
 /// Takes deliveries off the bus and puts them on their lanes.
 async fn take<A: Agent>(core: Arc<Core<A>>) -> anyhow::Result<()> {
     let mut deliveries = core.bus.deliveries(core.role)?;
+    let room = Room::new(LANES_KIB_MAX);
     loop {
         let next = tokio::select! {
             next = deliveries.next() => next,
@@ -177,9 +179,10 @@ async fn take<A: Agent>(core: Arc<Core<A>>) -> anyhow::Result<()> {
         let Some(delivery) = next else { anyhow::bail!("the bus gives no more deliveries") };
         match read(&core, &delivery) {
             Ok((locator, message)) => {
+                let place = room.place(delivery.body.len()).await;
                 let trace = message.trace.clone();
                 let tenant = message.tenant.clone();
-                let reply = Reply::Bus(Box::new(delivery));
+                let reply = Reply::Bus(Box::new(delivery), place);
                 core.enqueue(Work { tenant, locator, input: Input::Message(message), trace, reply }).await;
             }
             Err(error) => {

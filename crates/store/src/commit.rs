@@ -82,8 +82,13 @@ pub struct Write<S, E> {
 /// What a commit came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is durable. The new outbox rows are claimed by this process, messages first: do them now.
-    Done(Vec<OutboxRow>),
+    /// It is durable.
+    Done {
+        /// The new outbox rows, which are claimed by this process, messages first: do them now.
+        owed: Vec<OutboxRow>,
+        /// Bytes of the entity's state as it is stored; 0 if it was left alone.
+        state_bytes: usize,
+    },
     /// Somebody else changed the entity, or handled an input, since it was loaded: load again.
     Lost,
 }
@@ -115,7 +120,9 @@ impl Store {
             (true, true) => COMMIT_AND_ROUSE,
             (true, false) => COMMIT,
         };
-        let query = decision(statement, write, &owed)?;
+        let state = write.next.as_ref().map(|next| document("state", &next.state)).transpose()?;
+        let state_bytes = state.as_ref().map_or(0, String::len);
+        let query = decision(statement, write, state, &owed)?;
         // One statement is one transaction, and one round trip.
         let committed = if write.records.is_empty() {
             let query = if write.rouses { query.bind(LOOK) } else { query };
@@ -125,7 +132,10 @@ impl Store {
             self.run("commit-records", async |c| append.bind(query).fetch_all(c).await).await
         };
         match committed {
-            Ok(ids) => Ok(Outcome::Done(owed.into_iter().filter(|row| ids.contains(&row.id)).collect())),
+            Ok(ids) => {
+                let owed = owed.into_iter().filter(|row| ids.contains(&row.id)).collect();
+                Ok(Outcome::Done { owed, state_bytes })
+            }
             Err(StoreError::Transaction { transaction, source }) if lost_race(&source) => {
                 tracing::debug!(transaction, tenant = %write.tenant, entity = %write.id, why = %source, "commit lost its race");
                 Ok(Outcome::Lost)
@@ -138,15 +148,15 @@ impl Store {
 pub(crate) type Query<'q> = sqlx::query::QueryScalar<'q, sqlx::Postgres, String, PgArguments>;
 
 /// Binds the decision; the order is that of the function's parameters.
-fn decision<'q, S: Serialize, E>(
+fn decision<'q, S, E>(
     statement: &'static str,
     write: &'q Write<S, E>,
+    state: Option<String>,
     owed: &'q [OutboxRow],
 ) -> Result<Query<'q>, StoreError> {
     let expected = write.expected.map(i64::try_from).transpose();
     let expected = expected.map_err(|error| unstorable("revision", &error))?;
     let open_key = write.next.as_ref().and_then(|next| next.open_key.as_deref());
-    let state = write.next.as_ref().map(|next| document("state", &next.state)).transpose()?;
     let (mut messages, mut fired, mut fired_dues, mut ended, mut claims) = (vec![], vec![], vec![], vec![], vec![]);
     for handled in &write.handled {
         match handled {

@@ -109,7 +109,7 @@ impl Asked<'_> {
     /// The body as the request.
     fn body<T: Ask>(&self) -> Result<T, A2aError> {
         self.check_type()?;
-        self.of_tenant(a2a::read(&self.body)?)
+        self.of_tenant(a2a::read_request(&self.body)?)
     }
 
     /// The body, which may be absent, as the request about this task.
@@ -117,7 +117,7 @@ impl Asked<'_> {
         let mut object = Map::new();
         if !self.body.is_empty() {
             self.check_type()?;
-            object = a2a::read(&self.body)?;
+            object = a2a::read_request(&self.body)?;
         }
         if object.insert("id".to_owned(), Value::String(id.clone())).is_some_and(|other| other != Value::String(id)) {
             return Err(A2aError::invalid_field("id", "must be absent or the path's"));

@@ -76,3 +76,18 @@ fn a_bad_answer_is_the_agents_fault() {
     let error = read::<GetTaskRequest>(b"{}").unwrap_err().in_response();
     assert_eq!((error.kind, error.message.as_str()), (ErrorKind::InvalidAgentResponse, "id is required"));
 }
+
+#[test]
+fn a_request_holds_so_many_values() {
+    let request = |parts: usize| {
+        let parts = vec![r#"{"text":"a, [b] {c} \" d"}"#; parts].join(",");
+        format!(r#"{{"message":{{"messageId":"m","role":"ROLE_USER","parts":[{parts}]}}}}"#)
+    };
+    // The request, the message, its id, its role, its parts; and of each part the object and the text, which share a comma.
+    let most = (VALUES_MAX - 5) / 2;
+    assert_eq!(values(request(3).as_bytes()), 5 + 3 + 3);
+    let read = |parts| read_request::<SendMessageRequest>(request(parts).as_bytes());
+    assert!(read(most).is_ok());
+    let ErrorKind::InvalidParams { violations } = read(most + 1).unwrap_err().kind else { panic!("another error") };
+    assert!(violations.iter().all(|violation| violation.description.contains("65536 values")), "{violations:?}");
+}

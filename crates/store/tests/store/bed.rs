@@ -129,7 +129,7 @@ pub(crate) async fn load(store: &Store, id: &str, inputs: &[Input<()>]) -> Loade
 
 pub(crate) async fn done(store: &Store, write: &Plain) -> Vec<OutboxRow> {
     match store.commit(write).await.unwrap() {
-        Outcome::Done(rows) => rows,
+        Outcome::Done { owed, .. } => owed,
         Outcome::Lost => panic!("lost: {write:?}"),
     }
 }

@@ -50,7 +50,7 @@ async fn count_all(store: Store) {
     for n in 0..MESSAGES {
         let id = format!("m{n}");
         let count = async || match count_one(&store, &id).await {
-            Ok(Outcome::Done(_)) => Some(()),
+            Ok(Outcome::Done { .. }) => Some(()),
             Ok(Outcome::Lost) => None,
             Err(error) => {
                 assert!(error.is_transient(), "{error:?}");
@@ -65,7 +65,7 @@ async fn count_one(store: &Store, id: &str) -> Result<Outcome, StoreError> {
     let locator = incident::agent::Locator::Id("counter".to_owned());
     let loaded = store.load::<u64, ()>(&tenant(), &locator, &[message(id)]).await?;
     if loaded.handled == [true] {
-        return Ok(Outcome::Done(vec![]));
+        return Ok(Outcome::Done { owed: vec![], state_bytes: 0 });
     }
     let (count, revision) = loaded.stored.map_or((0, None), |stored| (stored.entity.state, Some(stored.revision)));
     let mut write = put("counter", None, json!(count + 1), revision);

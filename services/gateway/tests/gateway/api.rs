@@ -38,7 +38,7 @@ pub(crate) async fn record(bed: &Bed, facts: Vec<(&str, What)>) {
         now,
         lease: Duration::from_secs(5),
     };
-    assert!(matches!(bed.ledger.commit(&write).await.unwrap(), Outcome::Done(_)));
+    assert!(matches!(bed.ledger.commit(&write).await.unwrap(), Outcome::Done { .. }));
 }
 
 pub(crate) fn opened(title: &str) -> What {

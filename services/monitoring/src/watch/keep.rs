@@ -46,9 +46,9 @@ impl Keeper {
             let watch = Watch { tenant: &self.tenant, grid: self.grid };
             let Some(turn) = memory.turn(watch, looked, at) else { return Ok(()) };
             let alerts = turn.alerts.clone();
-            if let Outcome::Done(rows) = self.store.commit(&self.write(turn, revision)?).await.context("keeping it")? {
+            if let Outcome::Done { owed, .. } = self.store.commit(&self.write(turn, revision)?).await.context("keeping it")? {
                 self.say(&alerts);
-                self.publish(rows).await;
+                self.publish(owed).await;
                 return Ok(());
             }
         }
