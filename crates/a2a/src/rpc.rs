@@ -30,7 +30,8 @@ pub enum Id {
 }
 
 impl Id {
-    fn read(json: &RawValue) -> Option<Self> {
+    /// Reads one: nothing else will do.
+    pub fn read(json: &RawValue) -> Option<Self> {
         match json.get().as_bytes().first()? {
             b'"' => serde_json::from_str(json.get()).ok().map(Self::Text),
             b'-' | b'0'..=b'9' => serde_json::from_str(json.get()).ok().map(Self::Number),
@@ -53,8 +54,8 @@ impl Serialize for Id {
 /// A request.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
-    /// Comes back in the answer.
-    pub id: Id,
+    /// Comes back in the answer as it was written: an [`Id`].
+    pub id: &'a RawValue,
     /// Which operation.
     pub operation: Operation,
     /// Its request message as JSON, not read yet: an object.
@@ -75,10 +76,10 @@ struct Envelope<'a> {
 }
 
 /// A request that cannot be understood, and whom to tell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// The request's id, as far as it could be read.
-    pub id: Id,
+#[derive(Debug, Clone)]
+pub struct Refusal<'a> {
+    /// The request's id; null if it could not be read.
+    pub id: &'a RawValue,
     /// Why.
     pub error: A2aError,
 }
@@ -88,11 +89,11 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     /// What to answer: parse error, invalid request, method not found, or invalid params.
-    pub fn read(json: &'a [u8]) -> Result<Self, Refusal> {
-        let envelope = Envelope::read(json).map_err(|error| Refusal { id: Id::Null, error })?;
-        let Some(id) = envelope.id.and_then(Id::read) else {
+    pub fn read(json: &'a [u8]) -> Result<Self, Refusal<'a>> {
+        let envelope = Envelope::read(json).map_err(|error| Refusal { id: RawValue::NULL, error })?;
+        let Some(id) = envelope.id.filter(|id| Id::read(id).is_some()) else {
             let error = A2aError::invalid_request("id must be there: a text, a number or null");
-            return Err(Refusal { id: Id::Null, error });
+            return Err(Refusal { id: RawValue::NULL, error });
         };
         match envelope.operation().and_then(|operation| Ok((operation, envelope.params()?))) {
             Ok((operation, params)) => Ok(Self { id, operation, params }),

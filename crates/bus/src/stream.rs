@@ -16,14 +16,23 @@
 use std::time::Duration;
 
 use async_nats::jetstream;
+use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
-use async_nats::jetstream::stream::{DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::context::CreateStreamErrorKind;
+use async_nats::jetstream::stream::{ConsumerErrorKind, DiscardPolicy, RetentionPolicy, StorageType};
 use incident::task::Role;
+use tokio::time::Instant;
 
 use crate::connection::Bus;
 
 const MIB: u64 = 1 << 20;
 const DAY: Duration = Duration::from_hours(24);
+
+/// Elections take a second or two, and longer on machines that have much to do. One request is given up after 5 s.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
+/// No leader yet, or a server that came back a moment ago.
+const PASSING: [ErrorCode; 2] = [ErrorCode::CLUSTER_NOT_AVAILABLE, ErrorCode::CLUSTER_NO_PEERS];
+const ASKED_EVERY: Duration = Duration::from_millis(500);
 
 /// What A2A messages are good for: no task runs longer, a late reader finds those of the weekend.
 const A2A_AGE_MAX: Duration = DAY.saturating_mul(7);
@@ -95,14 +104,10 @@ impl Default for Settings {
 #[derive(Debug, thiserror::Error)]
 #[error("setting up {what} on NATS as user admin: {reason}")]
 pub struct EnsureError {
-    what: String,
-    reason: String,
-}
-
-impl EnsureError {
-    pub(crate) const fn new(what: String, reason: String) -> Self {
-        Self { what, reason }
-    }
+    pub(crate) what: String,
+    pub(crate) reason: String,
+    /// Nobody was there to answer, which passes.
+    pub(crate) is_passing: bool,
 }
 
 /// A role's durable consumer on a stream. It is called like the role.
@@ -241,24 +246,46 @@ impl Stream {
     }
 }
 
-/// Makes streams and consumers, or changes those there are to what is written here. Doing it again changes nothing.
+/// Makes streams and consumers, or changes those there are to what is written here. Doing it again changes nothing. A cluster that elects
+/// its leaders cannot answer meanwhile: it is asked again for [`ANSWERED_WITHIN`].
 ///
 /// # Errors
 /// If the server refuses: usually no JetStream, too little storage for the bounds, or a user that is not admin.
 pub async fn ensure(admin: &Bus, settings: &Settings) -> Result<(), EnsureError> {
+    let until = Instant::now() + ANSWERED_WITHIN;
+    loop {
+        match ensure_all(admin, settings).await {
+            Err(error) if error.is_passing && Instant::now() < until => {
+                tracing::warn!(%error, "NATS is not ready; asking again");
+                tokio::time::sleep(ASKED_EVERY).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+async fn ensure_all(admin: &Bus, settings: &Settings) -> Result<(), EnsureError> {
     let context = jetstream::new(admin.client.clone());
     for stream in Stream::ALL {
-        context
-            .create_or_update_stream(stream.config(settings))
-            .await
-            .map_err(|error| EnsureError { what: format!("stream {}", stream.name()), reason: error.to_string() })?;
+        context.create_or_update_stream(stream.config(settings)).await.map_err(|error| EnsureError {
+            what: format!("stream {}", stream.name()),
+            reason: error.to_string(),
+            is_passing: match error.kind() {
+                CreateStreamErrorKind::JetStream(error) => PASSING.contains(&error.error_code()),
+                kind => kind == CreateStreamErrorKind::TimedOut,
+            },
+        })?;
     }
     crate::waiting::ensure_notebook(&context, settings.replicas).await?;
     for consumer in CONSUMERS {
-        context
-            .create_consumer_on_stream(consumer.config(), consumer.stream.name())
-            .await
-            .map_err(|error| EnsureError { what: format!("consumer {}", consumer.label()), reason: error.to_string() })?;
+        context.create_consumer_on_stream(consumer.config(), consumer.stream.name()).await.map_err(|error| EnsureError {
+            what: format!("consumer {}", consumer.label()),
+            reason: error.to_string(),
+            is_passing: match error.kind() {
+                ConsumerErrorKind::JetStream(error) => PASSING.contains(&error.error_code()),
+                kind => kind == ConsumerErrorKind::TimedOut,
+            },
+        })?;
     }
     Ok(())
 }

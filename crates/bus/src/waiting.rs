@@ -3,6 +3,7 @@
 //!
 //! Looking takes nothing: whoever handles the alerts finds them as if nobody had looked.
 
+use async_nats::jetstream::context::CreateKeyValueErrorKind;
 use async_nats::jetstream::kv::{self, CreateErrorKind, UpdateErrorKind};
 use async_nats::jetstream::stream::{self, DirectGetErrorKind, StorageType};
 use async_nats::jetstream::{self, Context};
@@ -93,7 +94,11 @@ pub(crate) async fn ensure_notebook(context: &Context, replicas: usize) -> Resul
         ..kv::Config::default()
     };
     let made = context.create_key_value(config).await;
-    made.map(drop).map_err(|error| EnsureError::new(format!("bucket {BUCKET}"), error.to_string()))
+    made.map(drop).map_err(|error| EnsureError {
+        what: format!("bucket {BUCKET}"),
+        reason: error.to_string(),
+        is_passing: matches!(error.kind(), CreateKeyValueErrorKind::TimedOut | CreateKeyValueErrorKind::BucketCreate),
+    })
 }
 
 /// Pages that survive Postgres, one for each tenant. Who writes one must have read it: a page that somebody else has written since is

@@ -8,11 +8,12 @@ mod bus;
 
 use std::str;
 
-use a2a::rpc::{Refusal, Request, Response};
+use a2a::rpc::{Id, Refusal, Request, Response};
 use a2a::{A2aError, ErrorKind, Validate};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::twice;
 
@@ -74,19 +75,24 @@ fn told(error: &A2aError) {
 fn request(body: &[u8]) -> bool {
     match Request::read(body) {
         Ok(request) => {
-            let answer = Response { id: request.id, result: Ok(Value::Null) };
+            let answer = Response { id: known(request.id), result: Ok(Value::Null) };
             let text = answer.to_value().to_string();
             assert_eq!(Response::read(text.as_bytes()), Ok(answer), "the caller reads another answer");
             parameters(request.operation, request.params.as_bytes())
         }
         Err(Refusal { id, error }) => {
             told(&error);
-            let answer = Response { id, result: Err(error) };
+            let answer = Response { id: known(id), result: Err(error) };
             let text = answer.to_value().to_string();
             assert_eq!(Response::read(text.as_bytes()), Ok(answer), "the caller reads another answer");
             false
         }
     }
+}
+
+/// What comes back in an answer is an id.
+fn known(id: &RawValue) -> Id {
+    Id::read(id).unwrap_or_else(|| panic!("{id} comes back, and is no id"))
 }
 
 /// What a server reads for each operation.

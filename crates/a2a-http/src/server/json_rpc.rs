@@ -1,11 +1,12 @@
 //! JSON-RPC 2.0 over HTTP (spec §9).
 
-use a2a::rpc::{Id, Request};
+use a2a::rpc::Request;
 use a2a::{A2aError, A2aService, Caller, ErrorKind, EventStream, Operation, StreamResponse};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::auth::Authenticate;
 use super::events::{self, Write};
@@ -23,14 +24,14 @@ const MEDIA_TYPE: &str = "application/json";
 #[derive(Serialize)]
 struct Success<'a, T> {
     jsonrpc: &'static str,
-    id: &'a Id,
+    id: &'a RawValue,
     result: &'a T,
 }
 
 #[derive(Serialize)]
 struct Failure<'a> {
     jsonrpc: &'static str,
-    id: &'a Id,
+    id: &'a RawValue,
     error: Value,
 }
 
@@ -45,15 +46,15 @@ pub(super) async fn answer<S: A2aService, A: Authenticate>(host: &Host<S, A>, re
     };
     let (caller, (body, _place)) = match read.await {
         Ok(read) => read,
-        Err(error) => return refuse(&Id::Null, &error),
+        Err(error) => return refuse(RawValue::NULL, &error),
     };
     let request = match Request::read(&body) {
         Ok(request) => request,
-        Err(refusal) => return refuse(&refusal.id, &refusal.error),
+        Err(refusal) => return refuse(refusal.id, &refusal.error),
     };
     match host.admit(caller, &parts) {
         Ok(admitted) => admitted.sign(dispatch(host, &admitted, &request).await),
-        Err(error) => refuse(&request.id, &error),
+        Err(error) => refuse(request.id, &error),
     }
 }
 
@@ -88,8 +89,8 @@ async fn once<C: Call<Reply: Serialize>, S: A2aService, A: Authenticate>(
         Err(error) => Err(error),
     };
     match reply {
-        Ok(reply) => json::respond(StatusCode::OK, MEDIA_TYPE, success(&request.id, &reply)),
-        Err(error) => refuse(&request.id, &error),
+        Ok(reply) => json::respond(StatusCode::OK, MEDIA_TYPE, success(request.id, &reply)),
+        Err(error) => refuse(request.id, &error),
     }
 }
 
@@ -103,13 +104,13 @@ async fn stream<C: Call<Reply = EventStream>, S: A2aService, A: Authenticate>(
         Err(error) => Err(error),
     };
     match events {
-        Ok(events) => events::respond(events, Numbered(request.id.clone()), host.options.keep_alive_every),
-        Err(error) => refuse(&request.id, &error),
+        Ok(events) => events::respond(events, Numbered(request.id.to_owned()), host.options.keep_alive_every),
+        Err(error) => refuse(request.id, &error),
     }
 }
 
 /// Each event is an answer of its own to the one request.
-struct Numbered(Id);
+struct Numbered(Box<RawValue>);
 
 impl Write for Numbered {
     fn event(&self, event: &StreamResponse) -> Vec<u8> {
@@ -121,16 +122,16 @@ impl Write for Numbered {
     }
 }
 
-fn success<T: Serialize>(id: &Id, result: &T) -> Vec<u8> {
+fn success<T: Serialize>(id: &RawValue, result: &T) -> Vec<u8> {
     json::write(&Success { jsonrpc: "2.0", id, result })
 }
 
-fn failure(id: &Id, error: &A2aError) -> Vec<u8> {
+fn failure(id: &RawValue, error: &A2aError) -> Vec<u8> {
     json::write(&Failure { jsonrpc: "2.0", id, error: error.to_json_rpc_error() })
 }
 
 /// An error is an answer like others, so its status is 200; only that somebody is not known is also a matter of HTTP.
-pub(super) fn refuse(id: &Id, error: &A2aError) -> Response {
+pub(super) fn refuse(id: &RawValue, error: &A2aError) -> Response {
     let status = if error.kind == ErrorKind::Unauthenticated { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
     with_headers(json::respond(status, MEDIA_TYPE, failure(id, error)), error)
 }

@@ -41,7 +41,7 @@ impl Binding {
     /// An error of a request of which nothing is known but its binding.
     pub(super) fn refuse(self, error: &A2aError) -> Response {
         match self {
-            Self::JsonRpc => json_rpc::refuse(&a2a::rpc::Id::Null, error),
+            Self::JsonRpc => json_rpc::refuse(serde_json::value::RawValue::NULL, error),
             Self::HttpJson => http_json::refuse(error),
             Self::Grpc => with_headers(status::write(error).into_http::<Body>(), error),
         }

@@ -2,7 +2,7 @@ use super::*;
 
 fn refused(json: &str) -> (i32, Value) {
     let Refusal { id, error } = Request::read(json.as_bytes()).expect_err(json);
-    (error.codes().json_rpc, json!(id))
+    (error.codes().json_rpc, json!(Id::read(id)))
 }
 
 #[test]
@@ -12,8 +12,8 @@ fn requests_are_read_as_they_are_written() {
             let json = json!({"jsonrpc": "2.0", "id": id, "method": operation.as_str(), "params": {"id": "t"}});
             let text = json.to_string();
             let request = Request::read(text.as_bytes()).unwrap();
-            assert_eq!((&request.id, request.operation, request.params), (&read, operation, r#"{"id":"t"}"#));
-            assert_eq!(json!(request.id), id);
+            assert_eq!((Id::read(request.id), request.operation), (Some(read.clone()), operation));
+            assert_eq!((json!(read), request.params), (id.clone(), r#"{"id":"t"}"#));
         }
     }
 }

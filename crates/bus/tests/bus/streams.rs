@@ -1,10 +1,13 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use anyhow::Result;
 use async_nats::jetstream::stream::DiscardPolicy;
 use bus::stream::{CONSUMERS, Stream};
-use bus::{Settings, Verdict};
+use bus::{Settings, User, Verdict};
 use incident::task::Role;
 
-use crate::stage::{alert, next, publish, stage};
+use crate::stage::{alert, connect, next, password, publish, stage};
 
 #[tokio::test]
 async fn streams_are_bounded_and_refuse_rather_than_forget() -> Result<()> {
@@ -30,6 +33,27 @@ async fn setting_up_again_changes_limits_and_keeps_messages() -> Result<()> {
     let info = stage.stream("ALERTS").await?;
     assert_eq!((info.config.max_bytes, info.state.messages), (600 << 20, 1));
     Ok(())
+}
+
+#[tokio::test]
+async fn a_cluster_that_elects_its_leaders_is_waited_for() -> Result<()> {
+    let passwords: BTreeMap<_, _> = User::all().map(|user| (user, password(user).into())).collect();
+    let mut nats = testkit::nats_cluster(&bus::permissions::render(&passwords, &[])?).await?;
+    let admin = connect(&nats.url(), User::Admin).await?;
+    for node in ["node-2", "node-3"] {
+        nats.node(node)?.stop().await?;
+    }
+    let settings = Settings { replicas: 3, ..Settings::default() };
+    let come_back = async {
+        // Longer than one request waits for its answer, and than the node that is left takes to see that it is alone.
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        for node in ["node-2", "node-3"] {
+            nats.node(node)?.restart().await?;
+        }
+        Ok(())
+    };
+    let (ensured, came_back) = tokio::join!(bus::ensure(&admin, &settings), come_back);
+    came_back.and(ensured.map_err(Into::into))
 }
 
 #[tokio::test]
