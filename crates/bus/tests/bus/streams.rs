@@ -44,7 +44,7 @@ async fn a_cluster_that_elects_its_leaders_is_waited_for() -> Result<()> {
         nats.node(node)?.stop().await?;
     }
     let settings = Settings { replicas: 3, ..Settings::default() };
-    let come_back = async {
+    let returns = async {
         // Longer than one request waits for its answer, and than the node that is left takes to see that it is alone.
         tokio::time::sleep(Duration::from_secs(6)).await;
         for node in ["node-2", "node-3"] {
@@ -52,8 +52,8 @@ async fn a_cluster_that_elects_its_leaders_is_waited_for() -> Result<()> {
         }
         Ok(())
     };
-    let (ensured, came_back) = tokio::join!(bus::ensure(&admin, &settings), come_back);
-    came_back.and(ensured.map_err(Into::into))
+    let (ensured, returned) = tokio::join!(bus::ensure(&admin, &settings), returns);
+    returned.and(ensured.map_err(Into::into))
 }
 
 #[tokio::test]
