@@ -146,14 +146,14 @@ fn subjects(
     };
     let alertmanager_at = alertmanager.authority().parse().context("Alertmanager's address")?;
     let alertmanager_pid = alertmanager.server.pid().context("Alertmanager has ended")?;
-    let alerts = body::alertmanager_alerts();
+    let alert = body::alertmanager_alert();
     Ok(vec![
         Subject { name: GATEWAY, target: target(stage.listen(), Stage::webhook_path(), &body), pid: gateway.pid(), stores: true },
         Subject { name: FLOOR, target: target(floor_at, "/", &body), pid: floor.pid(), stores: true },
         Subject { name: BARE, target: target(bare_at, "/", &body), pid: bare.pid(), stores: false },
         Subject {
             name: ALERTMANAGER,
-            target: target(alertmanager_at, "/api/v2/alerts", &alerts),
+            target: target(alertmanager_at, "/api/v2/alerts", &alert),
             pid: alertmanager_pid,
             stores: false,
         },
@@ -222,10 +222,11 @@ fn report(subjects: &[Subject], samples: &[Vec<Vec<Sample>>], pace: Pace) {
             let list = of_subject.get(at).map_or(&[][..], Vec::as_slice);
             let of = |figure: fn(&Sample) -> f64| median(&list.iter().map(figure).collect::<Vec<_>>());
             let rate = of(|s| s.outcome.per_second);
+            let alerts = if subject.name == ALERTMANAGER { 1 } else { body::ALERTS };
             line(&format!(
                 "   {:<32}{rate:>11.0}{:>10.0}{:>9.2}{:>9.2}{:>12.1}{:>13.1}{:>9}",
                 subject.name,
-                rate * f64::from(body::ALERTS),
+                rate * f64::from(alerts),
                 of(|s| s.outcome.p50_ms),
                 of(|s| s.outcome.p99_ms),
                 of(|s| s.cpu_us),
@@ -236,14 +237,13 @@ fn report(subjects: &[Subject], samples: &[Vec<Vec<Sample>>], pace: Pace) {
         }
         goals(&rates, connections);
     }
-    line(
-        "\n   (c) is given the same two alerts a request, of 256 services that it knows: an update, which is what it does fastest.",
-    );
+    line("\n   (c) is asked singly, one alert a request, of 256 alerts that it knows: an update, which is what it does fastest.");
 }
 
 fn goals(rates: &[f64], connections: usize) {
     let [gateway, floor, bare, alertmanager] = rates else { return };
     let share = gateway / floor;
+    let alerts = gateway * f64::from(body::ALERTS);
     line(&format!(
         "   goal: at least 60 % of (b): {:.0} % {}; of (a): {:.0} %",
         share * 100.0,
@@ -256,5 +256,9 @@ fn goals(rates: &[f64], connections: usize) {
     } else {
         verdict(gateway > alertmanager)
     };
-    line(&format!("   goal: faster than (c): {:.2} times {verdict}", gateway / alertmanager));
+    line(&format!(
+        "   goal: faster than (c): {:.2} times its requests/s {verdict}; {:.2} times its alerts/s",
+        gateway / alertmanager,
+        alerts / alertmanager
+    ));
 }
