@@ -31,8 +31,8 @@ const TIMES_MAX: f64 = 1.3;
 /// The storm.
 const GROUPS: u64 = 1_000;
 const ALERTS_PER_GROUP: u64 = 100;
-/// The goal: the twenty before it is known for a storm, and those that open within the quarter of a second until everybody knows.
-const CARDS_MAX: usize = 50;
+/// The goal: the twenty before it is known for a storm, and a few that open until everybody knows.
+const CARDS_MAX: usize = 25;
 /// The goal: the whole storm takes at most so many times the memory of its first tenth.
 const FLAT_MAX: f64 = 1.2;
 const HANDLED_WITHIN: Duration = Duration::from_mins(10);
