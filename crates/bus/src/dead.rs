@@ -172,7 +172,7 @@ impl DeadLetter {
             id,
             trace: given(header::TRACEPARENT),
             headers: self.headers.iter().filter(|(name, _)| !is_ours(name)).cloned().collect(),
-            body: self.body.to_vec(),
+            body: self.body.clone(),
         }
     }
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Client;
-use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -257,19 +256,18 @@ struct Batch<'a> {
 impl Batch<'_> {
     async fn add(&self, sequence: usize, publication: &Publication) -> Result<(), PublishError> {
         let headers = self.headers(sequence, publication)?;
-        let body = Bytes::copy_from_slice(&publication.body);
         // The client would refuse it only when it writes, and nobody would hear of it.
         if publication.size() > self.client.max_payload() {
-            return Err(PublishError::TooLarge { subject: publication.subject.clone(), bytes: body.len() });
+            return Err(PublishError::TooLarge { subject: publication.subject.clone(), bytes: publication.body.len() });
         }
-        let sent = self.client.publish_with_headers(publication.subject.clone(), headers, body).await;
+        let sent = self.client.publish_with_headers(publication.subject.clone(), headers, publication.body.clone()).await;
         sent.map_err(|error| crate::publish::unavailable(&publication.subject, &error.to_string()))
     }
 
     async fn commit(&self, sequence: usize, publication: &Publication, within: Duration) -> Result<(), PublishError> {
         let mut headers = self.headers(sequence, publication)?;
         headers.insert(header::BATCH_COMMIT, "1");
-        request(self.client, &publication.subject, headers, Bytes::copy_from_slice(&publication.body), within).await
+        request(self.client, &publication.subject, headers, publication.body.clone(), within).await
     }
 
     fn headers(&self, sequence: usize, publication: &Publication) -> Result<async_nats::HeaderMap, PublishError> {
@@ -286,7 +284,7 @@ mod tests {
 
     fn publication(bytes: usize) -> Publication {
         let (subject, id) = ("alerts.acme.0".to_owned(), "x".to_owned());
-        Publication { subject, id, trace: None, headers: vec![], body: vec![0; bytes] }
+        Publication { subject, id, trace: None, headers: vec![], body: vec![0; bytes].into() }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use async_nats::{Client, HeaderMap, RequestErrorKind};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::connection::Bus;
 use crate::header;
@@ -19,21 +19,19 @@ const MESSAGE_TOO_LARGE: u64 = 10_054;
 /// What it means when no server answers for a subject: JetStream is starting, or was never set up.
 const NOBODY: &str = "no stream takes this subject now";
 
-/// A message to be published. It can be stored (in an outbox) and published later, by another process, more than once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A message to be published, perhaps more than once.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {
     /// Where.
     pub subject: String,
     /// Unique per tenant; publishing one id twice is publishing once, because readers keep it in their inbox.
     pub id: String,
     /// W3C `traceparent` of what caused it.
-    #[serde(default)]
     pub trace: Option<String>,
     /// Further headers, such as CloudEvents attributes (`ce-…`).
-    #[serde(default)]
     pub headers: Vec<(String, String)>,
     /// What it says.
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
 
 /// A message that JetStream did not acknowledge. It may be on the stream all the same; publish it again.
@@ -148,7 +146,7 @@ impl Bus {
         let window_id = format!("{subject} {}", publication.id);
         header::add(&mut headers, header::NATS_MESSAGE_ID, &window_id)
             .map_err(|reason| PublishError::Invalid { subject: subject.clone(), reason })?;
-        request(&self.client, subject, headers, Bytes::copy_from_slice(&publication.body), self.ack_within).await
+        request(&self.client, subject, headers, publication.body.clone(), self.ack_within).await
     }
 }
 

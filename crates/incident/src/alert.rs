@@ -167,24 +167,15 @@ impl Notification {
         if let Some(Beat { name, heard_at }) = &self.heartbeat {
             return format!("beat-{name}-{}", heard_at.timestamp_millis());
         }
-        let mut parts =
-            vec![self.tenant.to_string(), self.group_key.clone(), self.key.0.clone(), self.truncated_alerts.to_string()];
-        let mut alerts: Vec<String> = self
-            .alerts
-            .iter()
-            .map(|a| {
-                format!(
-                    "{}|{:?}|{}|{}",
-                    a.fingerprint,
-                    a.status,
-                    a.starts_at,
-                    a.ends_at.map(|t| t.to_string()).unwrap_or_default()
-                )
-            })
-            .collect();
+        let episode = |a: &Alert| {
+            let (began, ended) = (a.starts_at, a.ends_at.map(|t| t.to_string()).unwrap_or_default());
+            format!("{}|{:?}|{began}|{ended}", a.fingerprint, a.status)
+        };
+        let mut alerts: Vec<String> = self.alerts.iter().map(episode).collect();
         alerts.sort_unstable();
-        parts.append(&mut alerts);
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let truncated = self.truncated_alerts.to_string();
+        let mut parts = vec![self.tenant.as_str(), &self.group_key, &self.key.0, &truncated];
+        parts.extend(alerts.iter().map(String::as_str));
         format!("alert-{}", fingerprint(&parts))
     }
 

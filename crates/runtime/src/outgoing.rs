@@ -28,7 +28,7 @@ pub enum SayError {
 /// If it is not on the stream, as far as is known.
 pub async fn say(bus: &Bus, outgoing: &Outgoing, trace: Option<&str>) -> Result<(), SayError> {
     let Publication { id, subject, headers, body } = message(outgoing, trace).map_err(SayError::Write)?;
-    let publication = bus::Publication { subject, id, trace: trace.map(str::to_owned), headers, body };
+    let publication = bus::Publication { subject, id, trace: trace.map(str::to_owned), headers, body: body.into() };
     let mut said = bus.publish_all(&[publication]).await;
     said.pop().unwrap_or(Ok(())).map_err(SayError::Publish)
 }

@@ -102,7 +102,7 @@ async fn publish_batch<A: Agent>(core: &Core<A>, rows: Vec<OutboxRow>) -> Vec<Le
                 id: owed.id,
                 trace: row.trace,
                 headers: owed.headers,
-                body: owed.body,
+                body: owed.body.into(),
             });
         }
     }

@@ -64,7 +64,7 @@ pub fn start(config: &TelemetryConfig, service: &'static str) -> anyhow::Result<
         tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).with_filter(Afresh(filter));
     let traces = config.otlp_endpoint.as_deref().map(|endpoint| provider(endpoint, service)).transpose()?;
     let spans = traces.as_ref().map(|provider| {
-        let ours = EnvFilter::new("off,runtime=info,gateway=info,remediation=info,communication=info,diagnostics=info");
+        let ours = EnvFilter::new("off,runtime=info,gateway=debug,remediation=info,communication=info,diagnostics=info");
         tracing_opentelemetry::layer().with_tracer(provider.tracer(service)).with_filter(Afresh(ours))
     });
     tracing_subscriber::registry().with(log).with(spans).try_init()?;

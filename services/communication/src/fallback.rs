@@ -184,7 +184,7 @@ impl Fallback {
                 id: format!("announced/{}/{}", announcement.id, fingerprint(&[&key.0])),
                 trace: None,
                 headers: vec![],
-                body: serde_json::to_vec(&announced)?,
+                body: serde_json::to_vec(&announced)?.into(),
             });
         }
         for published in self.bus.publish_all(&publications).await {

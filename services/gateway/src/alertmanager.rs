@@ -64,9 +64,13 @@ pub(crate) fn read(by: Sorting<'_>, body: &[u8], now: DateTime<Utc>) -> Result<V
     let Sorting { tenant, correlation, heartbeats } = by;
     let beats = heartbeat::take(heartbeats, tenant, &mut alerts, now);
     check_copies(&group_key, &alerts, correlation)?;
-    let mut written = Vec::new();
-    for notification in beats.into_iter().chain(Notification::split(tenant, &group_key, alerts, truncated_alerts, correlation)) {
-        write(Notification { received_at: Some(now), ..notification }, &mut written)?;
+    let split = Notification::split(tenant, &group_key, alerts, truncated_alerts, correlation);
+    let notifications: Vec<Notification> = beats.into_iter().chain(split).collect();
+    // About what each takes, so that it need not grow while it is written.
+    let usual_bytes = body.len() / notifications.len().max(1);
+    let mut written = Vec::with_capacity(notifications.len());
+    for notification in notifications {
+        write(Notification { received_at: Some(now), ..notification }, usual_bytes, &mut written)?;
     }
     Ok(written)
 }
@@ -74,9 +78,9 @@ pub(crate) fn read(by: Sorting<'_>, body: &[u8], now: DateTime<Utc>) -> Result<V
 /// Holds an alert that came in another way to the rules of those that come by webhook. The field that breaks one, and the rule.
 pub(crate) fn check(alert: &Alert) -> Result<(), (String, String)> {
     let mut broken = Broken::default();
-    broken.fingerprint("/fingerprint", &alert.fingerprint);
-    broken.labels("/labels", &alert.labels, VALUE_BYTES_MAX);
-    broken.labels("/annotations", &alert.annotations, ANNOTATION_BYTES_MAX);
+    broken.fingerprint(|| "/fingerprint".to_owned(), &alert.fingerprint);
+    broken.labels(|| "/labels".to_owned(), &alert.labels, VALUE_BYTES_MAX);
+    broken.labels(|| "/annotations".to_owned(), &alert.annotations, ANNOTATION_BYTES_MAX);
     if alert.expression.as_ref().is_some_and(|expression| expression.len() > URL_BYTES_MAX) {
         broken.add("/expression", at_most(URL_BYTES_MAX, "bytes"), "text-bytes");
     }
@@ -96,9 +100,10 @@ fn check_copies(group_key: &str, alerts: &[Alert], by: &Correlation) -> Result<(
     Err(Problem::invalid(vec![Violation { field: "/groupKey".to_owned(), rule: rule.into(), name: "text-bytes" }]))
 }
 
-fn write(notification: Notification, written: &mut Vec<Written>) -> Result<(), Problem> {
-    let body =
-        serde_json::to_vec(&notification).map_err(|_| Problem::new(Kind::Internal, "the alerts cannot be written as JSON"))?;
+fn write(notification: Notification, usual_bytes: usize, written: &mut Vec<Written>) -> Result<(), Problem> {
+    let mut body = Vec::with_capacity(usual_bytes);
+    serde_json::to_writer(&mut body, &notification)
+        .map_err(|_| Problem::new(Kind::Internal, "the alerts cannot be written as JSON"))?;
     if body.len() <= NOTIFICATION_BYTES_MAX {
         written.push(Written { notification, body });
         return Ok(());
@@ -111,8 +116,8 @@ fn write(notification: Notification, written: &mut Vec<Written>) -> Result<(), P
     let mut first = notification;
     let rest = first.alerts.split_off(first.alerts.len() / 2);
     let second = Notification { alerts: rest, ..first.clone() };
-    write(first, written)?;
-    write(second, written)
+    write(first, usual_bytes / 2, written)?;
+    write(second, usual_bytes / 2, written)
 }
 
 /// A call that keeps every rule.
@@ -157,7 +162,7 @@ fn alert(n: usize, entry: wire::Entry, broken: &mut Broken) -> Option<Alert> {
     let at = |field: &str| format!("/alerts/{n}/{field}");
     let wire::Entry { fingerprint, status, labels, annotations, starts_at, ends_at, generator_url } = entry;
     let fingerprint = fingerprint.unwrap_or_default();
-    broken.fingerprint(&at("fingerprint"), &fingerprint);
+    broken.fingerprint(|| at("fingerprint"), &fingerprint);
     if status.is_none() {
         broken.add(at("status"), "must be \"firing\" or \"resolved\"", "status");
     }
@@ -169,9 +174,9 @@ fn alert(n: usize, entry: wire::Entry, broken: &mut Broken) -> Option<Alert> {
     if labels.is_empty() {
         broken.add(at("labels"), "must hold at least one label", "labels");
     }
-    broken.labels(&at("labels"), &labels, VALUE_BYTES_MAX);
+    broken.labels(|| at("labels"), &labels, VALUE_BYTES_MAX);
     let annotations = annotations.unwrap_or_default();
-    broken.labels(&at("annotations"), &annotations, ANNOTATION_BYTES_MAX);
+    broken.labels(|| at("annotations"), &annotations, ANNOTATION_BYTES_MAX);
     if generator_url.as_ref().is_some_and(|url| url.len() > URL_BYTES_MAX) {
         broken.add(at("generatorURL"), at_most(URL_BYTES_MAX, "bytes"), "text-bytes");
     }
@@ -221,25 +226,26 @@ impl Broken {
         value
     }
 
-    fn fingerprint(&mut self, field: &str, fingerprint: &str) {
+    /// Here and below, what the field is called is asked only if it breaks a rule: this is done for every alert.
+    fn fingerprint(&mut self, field: impl Fn() -> String, fingerprint: &str) {
         let is_hex = fingerprint.bytes().all(|b| b.is_ascii_hexdigit());
         if !is_hex || fingerprint.is_empty() || fingerprint.len() > FINGERPRINT_DIGITS_MAX {
-            self.add(field, format!("must be 1 to {FINGERPRINT_DIGITS_MAX} hexadecimal digits"), "fingerprint");
+            self.add(field(), format!("must be 1 to {FINGERPRINT_DIGITS_MAX} hexadecimal digits"), "fingerprint");
         }
     }
 
-    fn labels(&mut self, field: &str, labels: &Labels, bytes_max: usize) {
+    fn labels(&mut self, field: impl Fn() -> String, labels: &Labels, bytes_max: usize) {
         if labels.len() > LABELS_MAX {
-            self.add(field, format!("must hold at most {LABELS_MAX}; this one holds {}", labels.len()), "labels-max");
+            self.add(field(), format!("must hold at most {LABELS_MAX}; this one holds {}", labels.len()), "labels-max");
             return;
         }
         for (name, value) in labels {
             if name.is_empty() || name.len() > NAME_BYTES_MAX {
-                self.add(field, format!("names must have 1 to {NAME_BYTES_MAX} bytes"), "label-name");
+                self.add(field(), format!("names must have 1 to {NAME_BYTES_MAX} bytes"), "label-name");
             }
             if value.len() > bytes_max {
                 let name: String = name.chars().take(NAME_BYTES_MAX).collect();
-                self.add(format!("{field}/{}", escaped(&name)), at_most(bytes_max, "bytes"), "label-value");
+                self.add(format!("{}/{}", field(), escaped(&name)), at_most(bytes_max, "bytes"), "label-value");
             }
         }
     }

@@ -15,8 +15,6 @@ pub(crate) const READ_MAX: Duration = Duration::from_secs(10);
 /// A body that is too large is read on to here and dropped, so that the caller is done writing and reads the answer instead of a
 /// connection reset.
 const DROPPED_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// What is set aside before anything has come: most bodies, and not what a caller claims.
-const FIRST_BYTES: usize = 8 * 1024;
 /// One call ends within this; a second later there is room again.
 const BUSY_AGAIN_AFTER_S: u32 = 1;
 
@@ -56,15 +54,21 @@ pub(crate) async fn read_within(body: Body, bytes_max: usize, within: Duration) 
 
 async fn collect(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
     let mut chunks = body.into_data_stream();
-    let mut whole = Vec::with_capacity(FIRST_BYTES);
+    // Most bodies come in one piece, which need not be copied.
+    let (mut first, mut whole) = (Bytes::new(), Vec::new());
     let mut count = 0;
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| Problem::new(Kind::Malformed, "the body ended before its end"))?;
+        if count == 0 {
+            (count, first) = (chunk.len(), chunk);
+            continue;
+        }
         count += chunk.len();
         if count > DROPPED_BYTES_MAX {
             break;
         }
         if count <= bytes_max {
+            whole.extend_from_slice(&std::mem::take(&mut first));
             whole.extend_from_slice(&chunk);
         } else {
             whole = Vec::new();
@@ -73,7 +77,7 @@ async fn collect(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
     if count > bytes_max {
         return Err(Problem::new(Kind::TooLarge, format!("the body must have at most {bytes_max} bytes")));
     }
-    Ok(whole.into())
+    Ok(if whole.is_empty() { first } else { whole.into() })
 }
 
 /// Checks the content type: this one, whatever its parameters.

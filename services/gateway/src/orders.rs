@@ -104,7 +104,7 @@ fn broken(field: impl Into<String>, rule: &'static str) -> Problem {
 async fn publish(edge: &Edge, order: &Order, trace: Option<String>) -> Result<(), Problem> {
     let body = serde_json::to_vec(order).map_err(|_| Problem::new(Kind::Internal, "the order cannot be written"))?;
     let subject = Subject::Orders { tenant: order.tenant.clone() }.to_string();
-    let publication = Publication { subject, id: order.id.to_string(), trace, headers: vec![], body };
+    let publication = Publication { subject, id: order.id.to_string(), trace, headers: vec![], body: body.into() };
     edge.parts.intake.submit(vec![publication]).await.map_err(webhook::not_taken)
 }
 

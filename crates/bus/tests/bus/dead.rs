@@ -103,7 +103,7 @@ async fn a_letter_that_finds_no_room_leaves_the_message_where_it_was() -> Result
     let gateway = stage.bus(Role::Gateway).await?;
     let monitoring = stage.bus(Role::Monitoring).await?;
     let mut large = alert("large");
-    large.body = vec![b'x'; 2_000];
+    large.body = vec![b'x'; 2_000].into();
     publish(&gateway, &[large]).await?;
     let mut deliveries = monitoring.deliveries(Role::Monitoring)?;
     let answered = next(&mut deliveries).await?.answer(Verdict::Reject("x".to_owned())).await;

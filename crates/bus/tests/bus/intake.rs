@@ -69,7 +69,7 @@ async fn large_notifications_are_taken_and_too_large_ones_refused() -> Result<()
     let stage = stage().await?;
     let gateway = stage.bus(Role::Gateway).await?;
     let (intake, _running) = start(&gateway);
-    let of_size = |id: &str, bytes: usize| Publication { body: vec![b'x'; bytes], ..alert(id) };
+    let of_size = |id: &str, bytes: usize| Publication { body: vec![b'x'; bytes].into(), ..alert(id) };
     let four: Vec<_> = (0..6).map(|n| of_size(&format!("{n}"), 4 << 20)).collect();
     for result in join_all(four.into_iter().map(|one| intake.submit(vec![one]))).await {
         result?;
@@ -88,12 +88,12 @@ async fn a_message_just_below_what_the_server_takes_shares_its_batch() -> Result
     let stage = stage_on("max_payload: 256KB", &Settings::default()).await?;
     let gateway = stage.bus(Role::Gateway).await?;
     let (intake, _running) = start(&gateway);
-    let large = Publication { body: vec![b'x'; 250 << 10], ..alert("large") };
+    let large = Publication { body: vec![b'x'; 250 << 10].into(), ..alert("large") };
     intake.submit((0..11).map(|n| alert(&n.to_string())).chain([large]).chain([alert("last")]).collect()).await?;
     let all = drain(&stage).await?;
     assert_eq!(all.len(), 13);
     assert!(all.iter().all(|(_, in_batch)| *in_batch), "the batch was abandoned: {all:?}");
-    let larger = Publication { body: vec![b'x'; 257 << 10], ..alert("larger") };
+    let larger = Publication { body: vec![b'x'; 257 << 10].into(), ..alert("larger") };
     let refused = intake.submit((0..11).map(|n| alert(&n.to_string())).chain([larger]).collect()).await;
     assert!(matches!(refused, Err(IntakeError::Unfit { .. })), "{refused:?}");
     Ok(())
@@ -126,7 +126,7 @@ async fn a_full_stream_refuses_and_takes_again_when_there_is_room() -> Result<()
     let refused = loop {
         // Batches at first, single messages where a batch no longer fits.
         let many = (0..if taken < 150 { 20 } else { 1 })
-            .map(|n| intake.submit(vec![Publication { body: vec![b'x'; 1_000], ..alert(&format!("{taken}-{n}")) }]));
+            .map(|n| intake.submit(vec![Publication { body: vec![b'x'; 1_000].into(), ..alert(&format!("{taken}-{n}")) }]));
         let results = join_all(many).await;
         taken += results.iter().filter(|result| result.is_ok()).count();
         if let Some(Err(error)) = results.into_iter().find(Result::is_err) {
@@ -135,9 +135,10 @@ async fn a_full_stream_refuses_and_takes_again_when_there_is_room() -> Result<()
     };
     assert!(matches!(refused, IntakeError::Full { .. }), "{refused:?}");
     assert!(taken > 150, "{taken}");
-    let batch =
-        join_all((0..20).map(|n| intake.submit(vec![Publication { body: vec![b'x'; 20_000], ..alert(&format!("late-{n}")) }])))
-            .await;
+    let batch = join_all(
+        (0..20).map(|n| intake.submit(vec![Publication { body: vec![b'x'; 20_000].into(), ..alert(&format!("late-{n}")) }])),
+    )
+    .await;
     assert!(batch.iter().all(|result| matches!(result, Err(IntakeError::Full { .. }))), "{batch:?}");
     assert_eq!(drain(&stage).await?.len(), taken);
     intake.submit(vec![alert("room again")]).await?;

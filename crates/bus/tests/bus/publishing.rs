@@ -58,7 +58,7 @@ async fn each_publication_has_its_own_result() -> Result<()> {
     let mut split_header = alert("split");
     split_header.headers = vec![("x".to_owned(), "1\r\nNats-Rollup: all".to_owned())];
     let mut huge = alert("huge");
-    huge.body = vec![b'x'; bus::permissions::MESSAGE_BYTES_MAX + 1];
+    huge.body = vec![b'x'; bus::permissions::MESSAGE_BYTES_MAX + 1].into();
     let mut results = gateway.publish_all(&[alert("a"), split_header, huge, alert("b")]).await.into_iter();
     assert_eq!(results.next(), Some(Ok(())));
     assert!(matches!(results.next(), Some(Err(PublishError::Invalid { .. }))));

@@ -70,7 +70,7 @@ pub(crate) fn alert(id: &str) -> Publication {
 }
 
 pub(crate) fn says(subject: &str, id: &str) -> Publication {
-    let body = format!("body of {id}").into_bytes();
+    let body = format!("body of {id}").into();
     Publication { subject: subject.to_owned(), id: id.to_owned(), trace: None, headers: vec![], body }
 }
 

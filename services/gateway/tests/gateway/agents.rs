@@ -45,7 +45,7 @@ impl Bed {
         let id = format!("event/{}.{}", event.task, event.number);
         let headers = runtime::wire::a2a_headers(a2a::nats::Method::SendMessage);
         let agent = Bus::connect(&Connect::new(self.nats.url(), User::Role(event.from), None)).await.unwrap();
-        for result in agent.publish_all(&[Publication { subject, id, trace: None, headers, body }]).await {
+        for result in agent.publish_all(&[Publication { subject, id, trace: None, headers, body: body.into() }]).await {
             result.unwrap();
         }
     }

@@ -119,7 +119,7 @@ impl Keeper {
         for row in rows {
             leases.push(row.lease());
             if let Owed::Publication(Publication { id, subject, headers, body }) = row.owed {
-                publications.push(bus::Publication { subject, id, trace: row.trace, headers, body });
+                publications.push(bus::Publication { subject, id, trace: row.trace, headers, body: body.into() });
             }
         }
         let results = self.bus.publish_all(&publications).await;
