@@ -34,11 +34,6 @@ pub(crate) fn describe(dir: &Path) -> Result<()> {
     let fsyncs = fsyncs(dir)?;
     let (p50, p99) = (percentile(&fsyncs, 50.0), percentile(&fsyncs, 99.0));
     line(&format!("disk        4 KiB written and fsynced in p50 {p50:.2} ms, p99 {p99:.2} ms ({FSYNCS} times)"));
-    // The kernel shares time between sessions first, and Postgres makes each of its processes one: then nothing stands back for it.
-    if fs::read_to_string("/proc/sys/kernel/sched_autogroup_enabled").is_ok_and(|text| text.trim() == "1") {
-        line("scheduler   shares time between sessions: delays are longer than on servers. As root, for the time of the run:");
-        line("            sysctl kernel.sched_autogroup_enabled=0");
-    }
     load_line("before");
     Ok(())
 }

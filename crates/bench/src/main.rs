@@ -6,6 +6,7 @@ mod batch;
 mod body;
 mod chain;
 mod figures;
+mod group;
 mod intake;
 mod load;
 mod machine;
@@ -127,6 +128,8 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     let began = Instant::now();
     let folder = folder()?;
     machine::describe(folder.path())?;
+    // Dropped after everything that runs in it.
+    let _group = group::join();
     let pace = if arguments.quick { Pace::QUICK } else { Pace::FULL };
     let is_wanted = |part| arguments.only.is_none_or(|only| only == part);
     if is_wanted(Part::Intake) {
