@@ -1,6 +1,6 @@
 //! How every story must end: nothing owed, nothing lost, nothing twice, and the record whole.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, ensure};
 use async_nats::jetstream;
@@ -60,10 +60,13 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Nothing waits in an outbox or before a consumer.
+    /// Nothing waits in an outbox or before a consumer, at one moment: no message came or was handled while the outboxes were looked at.
     pub(crate) async fn is_idle(&self) -> Result<()> {
+        let before = self.queues_are_empty().await?;
         self.owes_nothing().await?;
-        self.queues_are_empty().await
+        let after = self.queues_are_empty().await?;
+        ensure!(before == after, "messages came: {before:?}, then {after:?}");
+        Ok(())
     }
 
     /// How many letters are dead.
@@ -103,10 +106,10 @@ impl Pipeline {
         Ok(connection.close().await?)
     }
 
-    /// No consumer has anything before it.
-    async fn queues_are_empty(&self) -> Result<()> {
+    /// No consumer has anything before it; gives the number of the last message of each stream.
+    async fn queues_are_empty(&self) -> Result<BTreeMap<String, u64>> {
         let context = jetstream::new(self.admin().await?);
-        let mut streams = context.streams();
+        let (mut streams, mut last) = (context.streams(), BTreeMap::new());
         while let Some(stream) = streams.try_next().await? {
             let name = stream.config.name;
             let mut consumers = context.get_stream(&name).await?.consumers();
@@ -114,8 +117,9 @@ impl Pipeline {
                 let (pending, unacknowledged) = (consumer.num_pending, consumer.num_ack_pending);
                 ensure!(pending == 0 && unacknowledged == 0, "{name}/{}: {pending} and {unacknowledged}", consumer.name);
             }
+            last.insert(name, stream.state.last_sequence);
         }
-        Ok(())
+        Ok(last)
     }
 
     async fn nothing_twice(&self, ending: Ending) -> Result<()> {
