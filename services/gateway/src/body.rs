@@ -120,6 +120,14 @@ mod tests {
         assert_eq!(outcome(Body::from_stream(broken), 10).await, Err(vec!["malformed"]));
     }
 
+    #[tokio::test]
+    async fn pieces_are_put_together_in_order() {
+        for pieces in [&["abc"][..], &["", "abc"], &["a", "", "bc"], &["a", "b", "c"]] {
+            let body = Body::from_stream(stream::iter(pieces.iter().map(|piece| Ok::<_, Infallible>(*piece))));
+            assert_eq!(read(body, 3).await.map_err(|problem| problem.names()), Ok(Bytes::from("abc")), "{pieces:?}");
+        }
+    }
+
     #[test]
     fn parameters_of_a_content_type_do_not_matter() {
         let check =
