@@ -217,12 +217,14 @@ async fn carry_out<A: Agent>(
     };
     match core.store.commit(&write).await? {
         Outcome::Done { owed, state_bytes } => {
-            commit.facts.iter().for_each(tell);
             if let Some(entity) = write.next {
                 let stored = Stored { entity, revision: write.expected.unwrap_or(0) + 1 };
                 core.recent.keep(&group.tenant, stored, state_bytes);
             }
             core.relay(owed).await;
+            // Others wait for what was handed over, and nobody for the log and the acknowledgement: those come after it.
+            tokio::task::yield_now().await;
+            commit.facts.iter().for_each(tell);
             Ok(Committed::Done)
         }
         Outcome::Lost => {

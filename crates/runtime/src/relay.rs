@@ -150,6 +150,8 @@ where
         let (core, performer) = (core.clone(), performer.clone());
         let life = core.life.clone();
         life.spawn_work(async move { one(&core, &*performer, (row, claimed), place).await });
+        // tokio begins with what was spawned last; so the first one goes first.
+        tokio::task::yield_now().await;
     }
 }
 
