@@ -2,17 +2,15 @@
 
 mod afresh;
 
-use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::{self, SdkTracerProvider, SpanData};
+use opentelemetry_sdk::trace::{self, BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, SpanData};
 use serde::Deserialize;
 use tokio::runtime::Handle;
 use tracing::Span;
@@ -22,6 +20,11 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
 use afresh::Afresh;
+
+/// Spans that wait to be sent, one or two KiB each; in a storm that has more, they are dropped.
+const SPANS_WAITING_MAX: usize = 1024;
+/// Spans that are sent together: some incidents have as many.
+const SPANS_SENT_MAX: usize = 256;
 
 /// `[telemetry]`.
 #[derive(Debug, Clone, Deserialize, serde::Serialize)]
@@ -78,23 +81,23 @@ fn provider(endpoint: &str, service: &'static str) -> anyhow::Result<SdkTracerPr
         .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
         .build()?;
     let resource = Resource::builder().with_service_name(service).build();
-    let exporter = OnRuntime { exporter: Arc::new(exporter), runtime: Handle::try_current()? };
-    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+    let exporter = OnRuntime { exporter, runtime: Handle::try_current()? };
+    let batches = BatchConfigBuilder::default().with_max_queue_size(SPANS_WAITING_MAX).with_max_export_batch_size(SPANS_SENT_MAX);
+    let batches = BatchSpanProcessor::builder(exporter).with_batch_config(batches.build()).build();
+    Ok(SdkTracerProvider::builder().with_span_processor(batches).with_resource(resource).build())
 }
 
-/// The SDK exports from a thread of its own, where no asynchronous HTTP client can work: the export runs on our runtime, and that
-/// thread waits for it.
+/// The SDK exports from a thread of its own. There the spans are written down, which takes milliseconds that nobody else shall wait for; an
+/// asynchronous HTTP client works there only with our runtime, which does the sending.
 #[derive(Debug)]
 struct OnRuntime {
-    exporter: Arc<SpanExporter>,
+    exporter: SpanExporter,
     runtime: Handle,
 }
 
 impl trace::SpanExporter for OnRuntime {
-    fn export(&self, batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
-        let exporter = self.exporter.clone();
-        let export = self.runtime.spawn(async move { exporter.export(batch).await });
-        async move { export.await.unwrap_or_else(|ended| Err(OTelSdkError::InternalFailure(ended.to_string()))) }
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        self.runtime.block_on(self.exporter.export(batch))
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
@@ -102,10 +105,7 @@ impl trace::SpanExporter for OnRuntime {
     }
 
     fn set_resource(&mut self, resource: &Resource) {
-        // It is told before the first export, so nobody shares it yet.
-        if let Some(exporter) = Arc::get_mut(&mut self.exporter) {
-            exporter.set_resource(resource);
-        }
+        self.exporter.set_resource(resource);
     }
 }
 
