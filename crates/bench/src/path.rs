@@ -145,7 +145,7 @@ impl Scene {
         let patch_floor_ms = chain.run(chain::PATCH).await?;
         tokio::time::sleep(SPANS_AFTER).await;
         incidents.drain(..WARM_UP.min(incidents.len()));
-        Ok(Measured { incidents, spans: self.sink.spans(), card_cpu_ms, patch_cpu_ms, card_floor_ms, patch_floor_ms })
+        Ok(Measured { incidents, spans: self.sink.spans()?, card_cpu_ms, patch_cpu_ms, card_floor_ms, patch_floor_ms })
     }
 
     async fn rest(&self) {

@@ -44,9 +44,10 @@ pub(crate) fn print(scene: &Scene, measured: &Measured) {
     breakdown(&measured.incidents, |one| steps(&measured.spans, &one.trace, one.card));
 
     let applies: Vec<Vec<&Span>> = measured.incidents.iter().map(|one| applies(&measured.spans, one.patch)).collect();
+    let windows: Vec<Window> =
+        measured.incidents.iter().zip(&applies).map(|(one, applies)| until_patched(&taps, one.patch, applies)).collect();
     let outside_patch: Vec<u64> =
-        measured.incidents.iter().zip(&applies).map(|(one, applies)| outside(&taps, PATCH_TAPS, one.patch, applies)).collect();
-    let windows: Vec<Window> = measured.incidents.iter().map(|one| one.patch).collect();
+        windows.iter().zip(&applies).map(|(window, applies)| outside(&taps, PATCH_TAPS, *window, applies)).collect();
     way("press of Approve → Deployment patched", PATCH_GOALS, &windows, &outside_patch);
     floor(PATCH, &measured.patch_floor_ms);
     cpu("CPU of Paramedic for an approval, repair and verification", measured.patch_cpu_ms);
@@ -61,35 +62,70 @@ pub(crate) fn print(scene: &Scene, measured: &Measured) {
     });
 }
 
-/// Prints the steps of the incident whose card took as much of our time as the median, and of the slowest, with the calls outside.
+/// One way of one incident.
+struct Passage<'a> {
+    name: &'a str,
+    window: Window,
+    ours_ns: u64,
+}
+
+/// Prints both ways of the incident that took as much of our time as the median, and of the slowest, step by step: with the calls outside,
+/// and with what was under way for other incidents.
 pub(crate) fn timeline(scene: &Scene, measured: &Measured) {
     let taps = scene.taps();
-    let ours = |one: &Incident| one.card.nanos().saturating_sub(outside(&taps, CARD_TAPS, one.card, &[]));
-    let mut sorted: Vec<&Incident> = measured.incidents.iter().collect();
-    sorted.sort_by_key(|one| ours(one));
-    for one in [sorted.get(sorted.len() / 2), sorted.last()].into_iter().flatten() {
-        let (all, ours) = (millis(one.card.nanos()), millis(ours(one)));
-        line(&format!("\n   {}: {all:.1} ms from webhook to card, {ours:.1} ms ours", one.name));
-        let steps = steps(&measured.spans, &one.trace, one.card).into_iter();
-        let steps = steps.map(|Step { key: (label, nth), at_ms, took_ms }| (at_ms, took_ms, format!("{label} ({nth})")));
-        let calls = TAPS.iter().zip(&taps).flat_map(|(name, tap)| {
-            let waits = tap.waits(one.card.from, one.card.to).into_iter();
-            waits.map(move |wait| (millis(wait.from - one.card.from), millis(wait.to - wait.from), format!("    {name}")))
+    let cards = measured.incidents.iter().map(|one| (one, one.card, outside(&taps, CARD_TAPS, one.card, &[])));
+    passages("webhook to card", &taps, &measured.spans, cards);
+    let patches = measured.incidents.iter().map(|one| {
+        let applies = applies(&measured.spans, one.patch);
+        let window = until_patched(&taps, one.patch, &applies);
+        (one, window, outside(&taps, PATCH_TAPS, window, &applies))
+    });
+    passages("press to patch", &taps, &measured.spans, patches);
+}
+
+fn passages<'a>(way: &str, taps: &[&Tap], spans: &[Span], all: impl Iterator<Item = (&'a Incident, Window, u64)>) {
+    let passage = |(one, window, outside): (&'a Incident, Window, u64)| Passage {
+        name: &one.name,
+        window,
+        ours_ns: window.nanos().saturating_sub(outside),
+    };
+    let mut sorted: Vec<Passage<'_>> = all.map(passage).collect();
+    sorted.sort_by_key(|one| one.ours_ns);
+    let each: Vec<String> = sorted.iter().map(|one| format!("{:.1}", millis(one.ours_ns))).collect();
+    line(&format!("\n   {way}, ms ours of each: {}", each.join(" ")));
+    for Passage { name, window, ours_ns } in [sorted.get(sorted.len() / 2), sorted.last()].into_iter().flatten() {
+        line(&format!("\n   {name}: {:.1} ms from {way}, {:.1} ms ours", millis(window.nanos()), millis(*ours_ns)));
+        let at = |when: u64| millis(when.saturating_sub(window.from));
+        let steps = spans.iter().filter(|span| span.to > window.from && span.from < window.to);
+        let steps =
+            steps.map(|span| (at(span.from), at(span.to), format!("{} {}", span.label, span.trace.get(..4).unwrap_or_default())));
+        let calls = TAPS.iter().zip(taps).flat_map(|(name, tap)| {
+            let waits = tap.waits(window.from, window.to).into_iter();
+            waits.map(|wait| (at(wait.from), at(wait.to), format!("    {name}"))).collect::<Vec<_>>()
         });
         let mut lines: Vec<(f64, f64, String)> = steps.chain(calls).collect();
         lines.sort_by(|a, b| a.0.total_cmp(&b.0));
-        for (at_ms, took_ms, label) in lines {
-            line(&format!("     {label:<38} {at_ms:>8.1} ms to {:>8.1} ms", at_ms + took_ms));
+        for (from_ms, to_ms, label) in lines {
+            line(&format!("     {label:<43} {from_ms:>8.1} ms to {to_ms:>8.1} ms"));
         }
     }
+}
+
+/// The window, if the API server answered the change before its watch told us: how much later that does is the watch's own matter.
+fn until_patched(taps: &[&Tap], told: Window, applies: &[&Span]) -> Window {
+    let answered = during(taps, PATCH_TAPS, told, applies).map(|wait| wait.to).max().filter(|_| !applies.is_empty());
+    Window { to: answered.unwrap_or(told.to), ..told }
 }
 
 /// Nanoseconds of the window in which an outside call was under way; where spans are given, only calls within one of them, because
 /// earlier incidents are still being verified then.
 fn outside(taps: &[&Tap], first: usize, window: Window, within: &[&Span]) -> u64 {
-    let all = taps.iter().take(first).flat_map(|tap| tap.waits(window.from, window.to));
-    let is_ours = |wait: &Wait| within.is_empty() || within.iter().any(|span| wait.from >= span.from && wait.from <= span.to);
-    union_ns(all.filter(is_ours).collect())
+    union_ns(during(taps, first, window, within).collect())
+}
+
+fn during(taps: &[&Tap], first: usize, window: Window, within: &[&Span]) -> impl Iterator<Item = Wait> {
+    let all = taps.iter().take(first).flat_map(move |tap| tap.waits(window.from, window.to));
+    all.filter(|wait| within.is_empty() || within.iter().any(|span| wait.from >= span.from && wait.from <= span.to))
 }
 
 /// The change itself, of which there is one at a time.

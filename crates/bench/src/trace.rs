@@ -21,8 +21,8 @@ use tokio::task::AbortHandle;
 
 /// A batch of the exporters' default size stays far below.
 const BODY_BYTES_MAX: usize = 16 << 20;
-/// Fifty incidents make some thousands.
-const SPANS_MAX: usize = 200_000;
+/// Fifty incidents make some batches.
+const BATCHES_MAX: usize = 1_000;
 
 /// A span: what was done, and when, in nanoseconds since 1970.
 #[derive(Debug, Clone)]
@@ -33,10 +33,13 @@ pub(crate) struct Span {
     pub(crate) to: u64,
 }
 
+/// Batches as they came: reading them while it is measured would take time from what is measured.
+type Batches = Arc<Mutex<Vec<Bytes>>>;
+
 /// A running receiver; it ends when it is dropped.
 pub(crate) struct Sink {
     address: SocketAddr,
-    spans: Arc<Mutex<Vec<Span>>>,
+    batches: Batches,
     serving: AbortHandle,
 }
 
@@ -51,13 +54,13 @@ impl Sink {
     pub(crate) async fn open() -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("opening the receiver of spans")?;
         let address = listener.local_addr().context("opening the receiver of spans")?;
-        let spans = Arc::new(Mutex::new(Vec::new()));
+        let batches = Batches::default();
         let routes = Router::new()
             .route("/v1/traces", post(receive))
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-            .with_state(Arc::clone(&spans));
+            .with_state(Arc::clone(&batches));
         let serving = tokio::spawn(async move { axum::serve(listener, routes).await }).abort_handle();
-        Ok(Self { address, spans, serving })
+        Ok(Self { address, batches, serving })
     }
 
     /// As in OTEL_EXPORTER_OTLP_ENDPOINT.
@@ -66,22 +69,28 @@ impl Sink {
     }
 
     /// All spans so far, the earliest first.
-    pub(crate) fn spans(&self) -> Vec<Span> {
-        let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    ///
+    /// # Errors
+    /// If what came cannot be read.
+    pub(crate) fn spans(&self) -> Result<Vec<Span>> {
+        let batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut spans = Vec::new();
+        for batch in batches {
+            let batch = ExportTraceServiceRequest::decode(batch).context("reading spans")?;
+            let scopes = batch.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
+            spans.extend(scopes.flat_map(|scope| scope.spans).map(span));
+        }
         spans.sort_by_key(|span| span.from);
-        spans
+        Ok(spans)
     }
 }
 
-async fn receive(State(spans): State<Arc<Mutex<Vec<Span>>>>, body: Bytes) -> Response {
-    let Ok(request) = ExportTraceServiceRequest::decode(body) else { return StatusCode::BAD_REQUEST.into_response() };
-    let scopes = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
-    let received: Vec<Span> = scopes.flat_map(|scope| scope.spans).map(span).collect();
-    let mut kept = spans.lock().unwrap_or_else(PoisonError::into_inner);
-    if kept.len() + received.len() > SPANS_MAX {
+async fn receive(State(batches): State<Batches>, body: Bytes) -> Response {
+    let mut kept = batches.lock().unwrap_or_else(PoisonError::into_inner);
+    if kept.len() >= BATCHES_MAX {
         return StatusCode::TOO_MANY_REQUESTS.into_response();
     }
-    kept.extend(received);
+    kept.push(body);
     ([(CONTENT_TYPE, "application/x-protobuf")], ExportTraceServiceResponse::default().encode_to_vec()).into_response()
 }
 
