@@ -21,7 +21,7 @@ const FACTS: &str = "fact.";
 /// Commits whose messages wait to be published; past that, committing waits, and the lanes with it.
 const COMMITS_WAITING_MAX: usize = 64;
 /// The same of their size: one commit may have some hundred facts of some kilobytes, and the bus may be slow.
-const KIB_WAITING_MAX: u32 = 512;
+const KIB_WAITING_MAX: u32 = 256;
 
 pub(crate) struct Core<A: Agent> {
     pub(crate) role: Role,

@@ -24,7 +24,7 @@ use crate::{audit, relay, sweep, telemetry, wire};
 
 /// KiB of messages from the bus that are in the lanes; past that the bus keeps them. A notification of a hundred alerts has 40, and takes
 /// several times as much once it is read: without this, a storm of them would fill the memory long before the lanes.
-const LANES_KIB_MAX: u32 = 512;
+const LANES_KIB_MAX: u32 = 256;
 
 /// Between two questions to a store that is away.
 const STORE_ASKED_EVERY: Duration = Duration::from_secs(1);
