@@ -44,10 +44,9 @@ pub(crate) fn print(scene: &Scene, measured: &Measured) {
     breakdown(&measured.incidents, |one| steps(&measured.spans, &one.trace, one.card));
 
     let applies: Vec<Vec<&Span>> = measured.incidents.iter().map(|one| applies(&measured.spans, one.patch)).collect();
-    let windows: Vec<Window> =
-        measured.incidents.iter().zip(&applies).map(|(one, applies)| until_patched(&taps, one.patch, applies)).collect();
     let outside_patch: Vec<u64> =
-        windows.iter().zip(&applies).map(|(window, applies)| outside(&taps, PATCH_TAPS, *window, applies)).collect();
+        measured.incidents.iter().zip(&applies).map(|(one, applies)| outside(&taps, PATCH_TAPS, one.patch, applies)).collect();
+    let windows: Vec<Window> = measured.incidents.iter().map(|one| one.patch).collect();
     way("press of Approve → Deployment patched", PATCH_GOALS, &windows, &outside_patch);
     floor(PATCH, &measured.patch_floor_ms);
     cpu("CPU of Paramedic for an approval, repair and verification", measured.patch_cpu_ms);
@@ -77,8 +76,7 @@ pub(crate) fn timeline(scene: &Scene, measured: &Measured) {
     passages("webhook to card", &taps, &measured.spans, cards);
     let patches = measured.incidents.iter().map(|one| {
         let applies = applies(&measured.spans, one.patch);
-        let window = until_patched(&taps, one.patch, &applies);
-        (one, window, outside(&taps, PATCH_TAPS, window, &applies))
+        (one, one.patch, outside(&taps, PATCH_TAPS, one.patch, &applies))
     });
     passages("press to patch", &taps, &measured.spans, patches);
 }
@@ -111,21 +109,12 @@ fn passages<'a>(way: &str, taps: &[&Tap], spans: &[Span], all: impl Iterator<Ite
     }
 }
 
-/// The window, if the API server answered the change before its watch told us: how much later that does is the watch's own matter.
-fn until_patched(taps: &[&Tap], told: Window, applies: &[&Span]) -> Window {
-    let answered = during(taps, PATCH_TAPS, told, applies).map(|wait| wait.to).max().filter(|_| !applies.is_empty());
-    Window { to: answered.unwrap_or(told.to), ..told }
-}
-
 /// Nanoseconds of the window in which an outside call was under way; where spans are given, only calls within one of them, because
 /// earlier incidents are still being verified then.
 fn outside(taps: &[&Tap], first: usize, window: Window, within: &[&Span]) -> u64 {
-    union_ns(during(taps, first, window, within).collect())
-}
-
-fn during(taps: &[&Tap], first: usize, window: Window, within: &[&Span]) -> impl Iterator<Item = Wait> {
-    let all = taps.iter().take(first).flat_map(move |tap| tap.waits(window.from, window.to));
-    all.filter(|wait| within.is_empty() || within.iter().any(|span| wait.from >= span.from && wait.from <= span.to))
+    let all = taps.iter().take(first).flat_map(|tap| tap.waits(window.from, window.to));
+    let is_ours = |wait: &Wait| within.is_empty() || within.iter().any(|span| wait.from >= span.from && wait.from <= span.to);
+    union_ns(all.filter(is_ours).collect())
 }
 
 /// The change itself, of which there is one at a time.
