@@ -2,6 +2,7 @@
 //! time goes. It never fails for being slow: figures are for reading. It starts servers of its own and stops them.
 
 mod a2a;
+mod audit;
 mod batch;
 mod body;
 mod chain;

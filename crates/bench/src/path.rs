@@ -69,8 +69,10 @@ pub(crate) struct Incident {
     pub(crate) accepted: u64,
     /// Webhook sent to card received.
     pub(crate) card: Window,
-    /// Press sent to Deployment patched.
+    /// Press sent to Deployment patched: the API server's audit log says that the change was answered, or a watch tells of it.
     pub(crate) patch: Window,
+    /// When a watch of Deployments told of it.
+    pub(crate) told: u64,
     message: Message,
 }
 
@@ -144,6 +146,13 @@ impl Scene {
         let card_floor_ms = chain.run(chain::CARD).await?;
         let patch_floor_ms = chain.run(chain::PATCH).await?;
         tokio::time::sleep(SPANS_AFTER).await;
+        // Read late: a watch may tell before the log does.
+        let changed = self.world.audit.changed()?;
+        for incident in &mut incidents {
+            let at = changed.get(&incident.name).with_context(|| format!("no patch of {} in the audit log", incident.name))?;
+            ensure!(*at >= incident.patch.from, "{} was patched before the press", incident.name);
+            incident.patch.to = incident.told.min(*at);
+        }
         incidents.drain(..WARM_UP.min(incidents.len()));
         Ok(Measured { incidents, spans: self.sink.spans()?, card_cpu_ms, patch_cpu_ms, card_floor_ms, patch_floor_ms })
     }
@@ -171,7 +180,7 @@ impl Scene {
         let is_it = |message: &Message| message.text.contains(&name) && message.blocks.to_string().contains(APPROVE);
         let message = self.slack.wait_for_message(&format!("the card about {name}"), CARD_WITHIN, is_it).await?;
         let card = Window { from, to: now_ns() };
-        Ok(Incident { name, trace, accepted, card, patch: Window::default(), message })
+        Ok(Incident { name, trace, accepted, card, patch: Window::default(), told: 0, message })
     }
 
     async fn approve(&self, incident: &mut Incident) -> Result<()> {
@@ -186,8 +195,8 @@ impl Scene {
         ensure!(status.is_success() && text.is_empty(), "the press was answered {status}: {text}");
         let seen = patched.wait_for(|all| all.contains_key(&incident.name));
         let seen = tokio::time::timeout(PATCH_WITHIN, seen).await.with_context(|| format!("no patch of {}", incident.name))?;
-        let to = seen.context("the watch ended")?.get(&incident.name).copied().unwrap_or_default();
-        incident.patch = Window { from, to };
+        incident.told = seen.context("the watch ended")?.get(&incident.name).copied().unwrap_or_default();
+        incident.patch.from = from;
         Ok(())
     }
 

@@ -24,6 +24,7 @@ pub(crate) fn print(scene: &Scene, measured: &Measured) {
     line(&format!(
         "\n2. Path: {count} incidents, one at a time, after {WARM_UP} to warm up. Real NATS, Postgres, Kubernetes (etcd fsyncs) and Prometheus;\n   \
          Slack and Jira are local stand-ins that answer at once, their usual limits (about 1 post a second) raised. Traces are on.\n   \
+         A Deployment is patched when the API server's audit log says that the change was answered, or when a watch tells of it.\n   \
          Kubernetes and Prometheus run when nothing else does (SCHED_IDLE), because elsewhere they have machines of their own.\n   \
          Outside is when a request to {} is under way, seen by a relay in front of each; ours is the rest.",
         TAPS.join(", "),
@@ -48,6 +49,9 @@ pub(crate) fn print(scene: &Scene, measured: &Measured) {
         measured.incidents.iter().zip(&applies).map(|(one, applies)| outside(&taps, PATCH_TAPS, one.patch, applies)).collect();
     let windows: Vec<Window> = measured.incidents.iter().map(|one| one.patch).collect();
     way("press of Approve → Deployment patched", PATCH_GOALS, &windows, &outside_patch);
+    let late: Vec<f64> = measured.incidents.iter().map(|one| millis(one.told.saturating_sub(one.patch.to))).collect();
+    let what = "a watch of Deployments tells later by";
+    line(&format!("   {what:<38} p50 {:>7.1} ms   p99 {:>7.1} ms", median(&late), percentile(&late, 99.0)));
     floor(PATCH, &measured.patch_floor_ms);
     cpu("CPU of Paramedic for an approval, repair and verification", measured.patch_cpu_ms);
     let traces: BTreeMap<&str, String> = measured

@@ -27,6 +27,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use crate::audit::Audit;
 use crate::figures::note;
 use crate::machine::now_ns;
 use crate::tap::Tap;
@@ -47,7 +48,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// The API server ends a watch after this; a run is shorter.
 const WATCH_SECONDS: u32 = 290;
 
-/// When each Deployment got its good revision back, in nanoseconds since 1970.
+/// When the watch told that a Deployment has its good revision back, in nanoseconds since 1970.
 pub(crate) type Patched = BTreeMap<String, u64>;
 
 /// All that runs.
@@ -56,6 +57,8 @@ pub(crate) struct World {
     pub(crate) prometheus: Tap,
     /// For Paramedic: through the tap.
     pub(crate) kubeconfig: PathBuf,
+    /// When it patched what, as the API server says.
+    pub(crate) audit: Audit,
     /// Told by the API server's watch.
     pub(crate) patched: watch::Receiver<Patched>,
     following: AbortHandle,
@@ -86,9 +89,10 @@ impl World {
         let environment = Environment::from_process();
         note("path: starting Kubernetes and Prometheus");
         let mut programs = install::kubernetes(&environment, &|line| note(line)).await?;
-        for program in [&mut programs.etcd, &mut programs.apiserver, &mut programs.controller_manager] {
-            *program = stand_back(dir, program)?;
-        }
+        let audit = Audit::prepare(dir)?;
+        programs.etcd = stand_back(dir, &programs.etcd, &[])?;
+        programs.apiserver = stand_back(dir, &programs.apiserver, &audit.arguments())?;
+        programs.controller_manager = stand_back(dir, &programs.controller_manager, &[])?;
         let options = local::kubernetes::Options { programs, dir: dir.join("kubernetes"), durability: Durability::Durable };
         let plane = ControlPlane::start(options).await?;
         let client = plane.client();
@@ -111,6 +115,7 @@ impl World {
             kubernetes,
             prometheus: tapped,
             kubeconfig,
+            audit,
             patched,
             following,
             _plane: plane,
@@ -120,12 +125,13 @@ impl World {
     }
 }
 
-/// The program where it runs only when nothing else wants to (SCHED_IDLE). Elsewhere it has machines of its own; here what it does between calls, such as collecting
-/// garbage on both cores, would count as time of ours.
-fn stand_back(dir: &Path, program: &Path) -> Result<PathBuf> {
+/// The program, with some arguments more, where it runs only when nothing else wants to (SCHED_IDLE). Elsewhere it has machines of its own;
+/// here what it does between calls, such as collecting garbage on both cores, would count as time of ours.
+fn stand_back(dir: &Path, program: &Path, more: &[String]) -> Result<PathBuf> {
     let name = program.file_name().context("a program has a name")?;
     let script = dir.join(format!("idle-{}", name.display()));
-    let text = format!("#!/bin/sh\nexec chrt --idle 0 '{}' \"$@\"\n", program.display());
+    let more: String = more.iter().map(|argument| format!(" '{argument}'")).collect();
+    let text = format!("#!/bin/sh\nexec chrt --idle 0 '{}' \"$@\"{more}\n", program.display());
     let written = std::fs::write(&script, text).and_then(|()| std::fs::set_permissions(&script, Permissions::from_mode(0o755)));
     written.with_context(|| format!("writing {}", script.display()))?;
     Ok(script)
@@ -167,7 +173,7 @@ async fn prometheus(dir: &Path, environment: &Environment, ratios: Ratios) -> Re
     let target = listener.local_addr().context("serving the gauges")?;
     let routes = Router::new().route("/metrics", get(async |State(ratios): State<Ratios>| ratios.text())).with_state(ratios);
     tokio::spawn(async move { axum::serve(listener, routes).await });
-    let program = stand_back(dir, &install::monitoring(environment, &|line| note(line)).await?.prometheus)?;
+    let program = stand_back(dir, &install::monitoring(environment, &|line| note(line)).await?.prometheus, &[])?;
     let config = format!(
         "global: {{ scrape_interval: {SCRAPE_EVERY} }}\nscrape_configs:\n- job_name: bench\n  honor_labels: true\n\
          \x20 static_configs: [{{ targets: [\"{target}\"] }}]\n"
