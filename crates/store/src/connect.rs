@@ -82,6 +82,10 @@ impl Store {
                 ("lock_timeout", LOCK_MS_MAX),
                 ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_MS_MAX),
                 ("plan_cache_mode", "force_generic_plan"),
+                // Plans are made while the tables are small, and kept: then reading all of one looks cheap.
+                ("enable_seqscan", "off"),
+                // What cannot be read in another way is given a price above which Postgres would compile it.
+                ("jit", "off"),
             ]);
         Ok(Self { pool: Pool::open(address, options.connections_max) })
     }

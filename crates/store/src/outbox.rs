@@ -84,28 +84,32 @@ impl OutboxRow {
     }
 }
 
+// Row by row here and below: a join could be planned as reading the whole table.
 const CLAIM: &str = "
-    with due as (
-        select tenant, id from outbox
-        where lease_until <= $1
-        order by lease_until, seq limit $2 for update skip locked
-    )
-    update outbox o set attempts = o.attempts + 1, lease_until = $3 from due
-    where o.tenant = due.tenant and o.id = due.id
+    update outbox o set attempts = o.attempts + 1, lease_until = $3
+    where o.ctid = any(array(
+        select due.ctid from outbox due
+        where due.lease_until <= $1
+        order by due.lease_until, due.seq limit $2 for update skip locked
+    ))
     returning o.seq, o.tenant, o.id, o.entity, o.kind, o.target, o.headers::text as headers, o.body, o.trace, o.created_at, o.attempts";
 
 const RENEW: &str = "
     update outbox o set lease_until = $4
-    from unnest($1::text[], $2::text[], $3::int[]) as l (tenant, id, attempts)
-    where o.tenant = l.tenant and o.id = l.id and o.attempts = l.attempts
+    where o.ctid = any(array(
+        select (select k.ctid from outbox k where k.tenant = l.tenant and k.id = l.id and k.attempts = l.attempts)
+        from unnest($1::text[], $2::text[], $3::int[]) as l (tenant, id, attempts)
+    ))
     returning o.tenant, o.id";
 
 // The only write that may be lost: a row that comes back after a crash is published again, which its readers' inboxes make harmless.
 // So its commit does not wait for the disk, which others who do wait have to themselves (0.2 ms instead of 0.6, and no fsync).
 const DELETE_PUBLISHED: &str = "
     delete from outbox o
-    using unnest($1::text[], $2::text[]) as p (tenant, id), (select set_config('synchronous_commit', 'off', true) as now) as waiting
-    where waiting.now = 'off' and o.tenant = p.tenant and o.id = p.id and o.kind = 'publish'";
+    where (select set_config('synchronous_commit', 'off', true)) = 'off' and o.kind = 'publish' and o.ctid = any(array(
+        select (select k.ctid from outbox k where k.tenant = p.tenant and k.id = p.id)
+        from unnest($1::text[], $2::text[]) as p (tenant, id)
+    ))";
 
 #[derive(sqlx::FromRow)]
 struct Row {

@@ -24,14 +24,14 @@ pub struct DueTimer {
     pub trace: Option<String>,
 }
 
+// By place: a join could be planned as reading the whole table.
 const CLAIM: &str = "
-    with due as (
-        select tenant, entity, name from timer
-        where due_at <= $1 and lease_until <= $1
-        order by due_at limit $2 for update skip locked
-    )
-    update timer t set lease_until = $3 from due
-    where t.tenant = due.tenant and t.entity = due.entity and t.name = due.name
+    update timer t set lease_until = $3
+    where t.ctid = any(array(
+        select due.ctid from timer due
+        where due.due_at <= $1 and due.lease_until <= $1
+        order by due.due_at limit $2 for update skip locked
+    ))
     returning t.tenant, t.entity, t.name, t.due_at, t.trace";
 
 impl Store {
