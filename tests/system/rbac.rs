@@ -225,7 +225,8 @@ async fn remediation_rolls_back_and_nothing_more() -> Result<()> {
 
     let approved = testkit::approved(account.kubernetes.draft_rollback(&installation.workload, 1).await?, now())?;
     assert_eq!(installation.image().await?, "shop:v2");
-    account.kubernetes.apply(&approved).await?;
+    let seen = account.kubernetes.look(approved.plan()).await?;
+    account.kubernetes.apply(&approved, seen).await?;
     assert_eq!(installation.image().await?, "shop:v1");
     installation.rolled_out(&account.kubernetes).await?;
     account.kubernetes.undo(approved.plan(), approved.templates()).await?;

@@ -25,7 +25,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-pub use apply::{Applied, ApplyFault, Undone};
+pub use apply::{Applied, ApplyFault, Seen, Undone};
 pub use draft::DraftFault;
 pub use fault::Fault;
 pub use rollout::Rollout;

@@ -100,12 +100,18 @@ impl Executor {
     async fn apply(&self, tenant: &TenantId, proposal: &Proposal, votes: &[SignedVote], attempt: u32) -> Result<Done, Fault> {
         let request = &proposal.request;
         let kubernetes = self.kubernetes(tenant)?;
-        let checked = self.checks.trust(tenant, clock::now()).and_then(|trust| Approved::check(proposal, votes, &trust));
+        let checked = async {
+            // While the cluster is asked, which takes longer.
+            tokio::task::yield_now().await;
+            self.checks.trust(tenant, clock::now()).and_then(|trust| Approved::check(proposal, votes, &trust))
+        };
+        let (seen, checked) = tokio::join!(kubernetes.look(&request.plan), checked);
         let approved = match checked {
             Ok(approved) => approved,
             Err(refusal) => return refused(kubernetes, request, refusal, attempt).await,
         };
-        match kubernetes.apply(&approved).await {
+        let seen = seen.map_err(|fault| fault_of(&fault))?;
+        match kubernetes.apply(&approved, seen).await {
             Ok(applied) => {
                 let (digest, already) = (request.digest.short(), applied.already);
                 tracing::info!(plan = digest, already, workload = %request.plan.target.workload, "the change is made");

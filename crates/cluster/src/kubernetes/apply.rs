@@ -27,6 +27,10 @@ const TRIES_MAX: u32 = 8;
 /// Lines of a difference that are told; the first ones say what happened.
 const DRIFT_LINES_MAX: usize = 5;
 
+/// The object of a plan as it was a moment ago, from [`Kubernetes::look`].
+#[derive(Debug, Clone)]
+pub struct Seen(Live);
+
 /// The change is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
@@ -82,12 +86,20 @@ pub(super) struct Change<'a> {
 }
 
 impl Kubernetes {
-    /// Does what was approved, once.
+    /// Looks at the object that a plan would change. Whether it still is what was approved is judged by [`Kubernetes::apply`].
+    ///
+    /// # Errors
+    /// If the cluster cannot be asked, or has no such object.
+    pub async fn look(&self, plan: &Plan) -> Result<Seen, Fault> {
+        self.deployment(&plan.target.workload).await.map(Seen)
+    }
+
+    /// Does what was approved, once, to the object as it was seen; if it has changed since, it is looked at again.
     ///
     /// # Errors
     /// [`ApplyFault::Drift`] if the object was recreated or its spec changed since the plan was made. After a retryable fault, calling
     /// again is right: if the change did arrive, that is seen.
-    pub async fn apply(&self, approved: &Approved) -> Result<Applied, ApplyFault> {
+    pub async fn apply(&self, approved: &Approved, Seen(mut live): Seen) -> Result<Applied, ApplyFault> {
         let (plan, digest, templates) = (approved.plan(), approved.digest(), approved.templates());
         let Action::RollBack { to_revision, .. } = &plan.action;
         let workload = &plan.target.workload;
@@ -95,7 +107,6 @@ impl Kubernetes {
         let cause = format!("paramedic: rollback to revision {to_revision}, plan {}", digest.short());
         let mark = Mark { key: PLAN, digest, cause: &cause };
         for _ in 0..TRIES_MAX {
-            let live = self.deployment(workload).await?;
             same_object(&live, &plan.target)?;
             if live.annotation(PLAN) == Some(&digest.0) {
                 return Ok(Applied { already: true, resource_version: live.resource_version });
@@ -104,6 +115,7 @@ impl Kubernetes {
             if let Some(after) = self.patch(workload, &live, &Change { template: &template, mark }, Run::Real).await? {
                 return Ok(Applied { already: false, resource_version: after.resource_version });
             }
+            live = self.deployment(workload).await?;
         }
         Err(busy("applying the plan to", workload).into())
     }

@@ -42,11 +42,11 @@ async fn a_rollback_is_drafted_applied_once_and_undone_once() -> Result<()> {
     assert_eq!(before.metadata.generation, after_draft.metadata.generation, "a draft changes nothing");
 
     let approved = testkit::approved(draft, now())?;
-    assert!(!stage.kubernetes.apply(&approved).await?.already);
+    assert!(!stage.apply(&approved).await?.already);
     stage.rolled_out().await?;
     assert_eq!(stage.image().await?, GOOD);
     let applied = stage.deployment().await?;
-    assert!(stage.kubernetes.apply(&approved).await?.already);
+    assert!(stage.apply(&approved).await?.already);
     assert_eq!(stage.deployment().await?.metadata.generation, applied.metadata.generation);
 
     assert!(!stage.kubernetes.undo(approved.plan(), approved.templates()).await?.already);
@@ -54,7 +54,7 @@ async fn a_rollback_is_drafted_applied_once_and_undone_once() -> Result<()> {
     assert_eq!(stage.deployment().await?.spec, before.spec, "the undo restores the spec to the letter");
     let undone = stage.deployment().await?;
     assert!(stage.kubernetes.undo(approved.plan(), approved.templates()).await?.already);
-    assert!(stage.kubernetes.apply(&approved).await?.already, "a late apply after the undo does nothing");
+    assert!(stage.apply(&approved).await?.already, "a late apply after the undo does nothing");
     let late = stage.deployment().await?;
     assert_eq!((late.spec, late.metadata.generation), (undone.spec, undone.metadata.generation));
     Ok(())
@@ -64,7 +64,7 @@ async fn a_rollback_is_drafted_applied_once_and_undone_once() -> Result<()> {
 async fn the_applied_template_is_the_one_in_the_plan() -> Result<()> {
     let stage = Stage::with(&[GOOD, BAD]).await?;
     let approved = stage.draft(1).await?;
-    stage.kubernetes.apply(&approved).await?;
+    stage.apply(&approved).await?;
     let planned: Value = serde_json::from_str(&approved.templates().after.0)?;
     let again = serde_json::to_value(stage.deployment().await?.spec.template)?;
     for pointer in
@@ -85,7 +85,7 @@ async fn writes_that_leave_the_spec_alone_are_no_drift() -> Result<()> {
     stage.deployments().patch_status(shop::DEPLOYMENT, &PatchParams::default(), &Patch::Merge(status)).await?;
     let live = stage.deployment().await?;
     assert_ne!(live.metadata.resource_version.as_deref(), Some(approved.plan().target.resource_version.as_str()));
-    assert!(!stage.kubernetes.apply(&approved).await?.already);
+    assert!(!stage.apply(&approved).await?.already);
     Ok(())
 }
 
@@ -101,7 +101,7 @@ async fn the_change_gets_through_a_busy_object_exactly_once() -> Result<()> {
         anyhow::Ok(())
     };
     let apply = async || loop {
-        match stage.kubernetes.apply(&approved).await {
+        match stage.apply(&approved).await {
             Ok(applied) => return applied.already,
             Err(ApplyFault::Cluster(fault)) if fault.is_retryable() => {}
             Err(fault) => panic!("{fault:?}"),
@@ -120,11 +120,33 @@ async fn a_changed_spec_is_refused() -> Result<()> {
     let stage = Stage::with(&[GOOD, BAD]).await?;
     let approved = stage.draft(1).await?;
     stage.merge(json!({"spec": {"strategy": {"rollingUpdate": {"maxSurge": 2}}}})).await?;
-    assert_ne!(drift(stage.kubernetes.apply(&approved).await), "", "the strategy is a part of what was seen");
+    assert_ne!(drift(stage.apply(&approved).await), "", "the strategy is a part of what was seen");
     stage.set_image("shop:v3").await?;
-    let what = drift(stage.kubernetes.apply(&approved).await);
+    let what = drift(stage.apply(&approved).await);
     assert!(what.contains("shop:v3"), "{what}");
     assert_eq!(stage.image().await?, "shop:v3", "nothing was changed");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_spec_that_changes_after_it_was_seen_is_refused() -> Result<()> {
+    let stage = Stage::with(&[GOOD, BAD]).await?;
+    let approved = stage.draft(1).await?;
+    let seen = stage.kubernetes.look(approved.plan()).await?;
+    stage.set_image("shop:v3").await?;
+    let what = drift(stage.kubernetes.apply(&approved, seen).await);
+    assert!(what.contains("shop:v3"), "{what}");
+    assert_eq!(stage.image().await?, "shop:v3", "nothing was changed");
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_object_that_was_seen_is_refused() -> Result<()> {
+    let (stage, other) = (Stage::with(&[GOOD, BAD]).await?, Stage::with(&[GOOD, BAD]).await?);
+    let approved = stage.draft(1).await?;
+    let seen = other.kubernetes.look(other.draft(1).await?.plan()).await?;
+    assert_ne!(drift(stage.kubernetes.apply(&approved, seen).await), "");
+    assert_eq!((stage.image().await?, other.image().await?), (BAD.to_owned(), BAD.to_owned()), "nothing was changed");
     Ok(())
 }
 
@@ -133,7 +155,7 @@ async fn scaling_is_no_drift_and_is_kept() -> Result<()> {
     let stage = Stage::with(&[GOOD, BAD]).await?;
     let approved = stage.draft(1).await?;
     stage.merge(json!({"spec": {"replicas": 2}})).await?;
-    assert!(!stage.kubernetes.apply(&approved).await?.already);
+    assert!(!stage.apply(&approved).await?.already);
     stage.merge(json!({"spec": {"replicas": 4}})).await?;
     assert!(!stage.kubernetes.undo(approved.plan(), approved.templates()).await?.already);
     let live = stage.deployment().await?;
@@ -149,7 +171,7 @@ async fn a_recreated_object_is_refused_even_if_it_looks_the_same() -> Result<()>
     stage.deployments().delete(shop::DEPLOYMENT, &DeleteParams::background()).await?;
     let gone = async || stage.deployments().get_opt(shop::DEPLOYMENT).await.ok()?.is_none().then_some(());
     eventually("the Deployment's end", ROLLOUT_WITHIN, gone).await?;
-    assert!(matches!(stage.kubernetes.apply(&approved).await, Err(ApplyFault::Cluster(Fault::NotFound { .. }))));
+    assert!(matches!(stage.apply(&approved).await, Err(ApplyFault::Cluster(Fault::NotFound { .. }))));
 
     // Even the mark of the plan itself does not make another object the approved one.
     let annotations = copy.metadata.annotations.get_or_insert_default();
@@ -158,7 +180,7 @@ async fn a_recreated_object_is_refused_even_if_it_looks_the_same() -> Result<()>
         kube::core::ObjectMeta { name: copy.metadata.name, annotations: copy.metadata.annotations, ..Default::default() };
     copy.status = None;
     stage.deployments().create(&kube::api::PostParams::default(), &copy).await?;
-    assert!(drift(stage.kubernetes.apply(&approved).await).contains("created anew"));
+    assert!(drift(stage.apply(&approved).await).contains("created anew"));
     assert!(drift(stage.kubernetes.undo(approved.plan(), approved.templates()).await).contains("created anew"));
     assert_eq!(stage.image().await?, BAD);
     Ok(())
@@ -172,7 +194,7 @@ async fn an_undo_never_overwrites_someone_elses_change() -> Result<()> {
         drift(stage.kubernetes.undo(approved.plan(), approved.templates()).await).contains("does not carry"),
         "nothing to take back yet"
     );
-    stage.kubernetes.apply(&approved).await?;
+    stage.apply(&approved).await?;
     assert!(!matches!(stage.kubernetes.rollout_of(approved.plan()).await?, Rollout::Superseded { .. }));
     stage.set_image("shop:v3").await?;
     assert!(matches!(stage.kubernetes.rollout_of(approved.plan()).await?, Rollout::Superseded { .. }));
@@ -215,7 +237,7 @@ async fn a_rollout_that_never_gets_ready_fails() -> Result<()> {
     assert!(reason.contains("ProgressDeadlineExceeded"), "{reason}");
 
     // And is helped by going back.
-    stage.kubernetes.apply(&stage.draft(1).await?).await?;
+    stage.apply(&stage.draft(1).await?).await?;
     stage.rolled_out().await?;
     assert_eq!(stage.image().await?, GOOD);
     Ok(())

@@ -77,7 +77,7 @@ async fn an_alert_holds_while_the_shop_fails_and_its_change_is_dated() -> Result
         "{change:?}"
     );
 
-    stage.kubernetes.apply(&stage.draft(1).await?).await?;
+    stage.apply(&stage.draft(1).await?).await?;
     let recovered = async || (!prometheus.holds(&query, &labels).await.ok()?).then_some(());
     eventually("the recovery", SCRAPED_WITHIN, recovered).await?;
 

@@ -116,7 +116,7 @@ async fn a_bad_deploy_shows_in_revisions_pods_and_warnings() -> Result<()> {
 async fn a_revision_taken_up_again_says_what_it_restores() -> Result<()> {
     let stage = Stage::with(&["shop:v1", "shop:v2"]).await?;
     let before_undo = now();
-    stage.kubernetes.apply(&stage.draft(1).await?).await?;
+    stage.apply(&stage.draft(1).await?).await?;
     stage.rolled_out().await?;
     let seen = stage.look().await?;
     let [change] = seen.changes.as_slice() else { panic!("{:?}", seen.changes) };

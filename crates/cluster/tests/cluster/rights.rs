@@ -64,7 +64,8 @@ async fn remediation_rolls_back_and_sees_nothing_else() -> Result<()> {
     let stage = Stage::with(&["shop:v1", "shop:v2"]).await?;
     let kubernetes = stage.with_rights("remediation", REMEDIATION).await?;
     let approved = testkit::approved(kubernetes.draft_rollback(&stage.workload, 1).await?, now())?;
-    assert!(!kubernetes.apply(&approved).await?.already);
+    let seen = kubernetes.look(approved.plan()).await?;
+    assert!(!kubernetes.apply(&approved, seen).await?.already);
     kubernetes.rollout(&stage.workload).await?;
     assert!(!kubernetes.undo(approved.plan(), approved.templates()).await?.already);
     // What it may not read becomes a gap, not a failure.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
-use cluster::kubernetes::{Kubernetes, KubernetesConfig, Rollout};
+use cluster::kubernetes::{Applied, ApplyFault, Kubernetes, KubernetesConfig, Rollout};
 use incident::approval::Approved;
 use incident::workload::{Workload, WorkloadKind};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -79,6 +79,12 @@ impl Stage {
         let deployment = self.deployment().await?;
         let pod = deployment.spec.template.spec.context("no pod template")?;
         pod.containers.into_iter().next().and_then(|container| container.image).context("no image")
+    }
+
+    /// Looks, and applies to what was seen.
+    pub(crate) async fn apply(&self, approved: &Approved) -> Result<Applied, ApplyFault> {
+        let seen = self.kubernetes.look(approved.plan()).await?;
+        self.kubernetes.apply(approved, seen).await
     }
 
     pub(crate) async fn draft(&self, to_revision: u64) -> Result<Approved> {
