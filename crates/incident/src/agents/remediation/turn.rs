@@ -131,8 +131,9 @@ impl Turn {
         self.timers.push(Timer { name: EXPIRE.to_owned(), at: Some(expires_at) });
         self.timers.push(Timer { name: REMIND.to_owned(), at: (remind_at < expires_at).then_some(remind_at) });
         let asked = Box::new(request.clone());
-        self.outgoing.push(Outgoing::ApprovalRequested(asked.clone()));
-        self.tell(TaskStatus::AuthRequired { request: asked, reminders: 0 });
+        // In this order, because people get their card by what monitoring hears.
+        self.tell(TaskStatus::AuthRequired { request: asked.clone(), reminders: 0 });
+        self.outgoing.push(Outgoing::ApprovalRequested(asked));
         let (job, proposal) = (self.job.clone(), Box::new(proposal));
         self.put(Remediation::Waiting { job, proposal, votes: vec![], reminders: 0 }, "the plan waits for people")
     }
