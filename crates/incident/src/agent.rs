@@ -269,6 +269,11 @@ pub trait Agent: Send + Sync + 'static {
     /// If it is about none of this agent's.
     fn locate(&self, content: &Content) -> Result<Locator, Misdirected>;
 
+    /// Whether a message usually begins its entity: then nothing is loaded for it, and the commit finds out if there was one after all.
+    fn begins(&self, _content: &Content) -> bool {
+        false
+    }
+
     /// The incident that an entity is about, if it waits for anything: the record says there when the auditor had to set it going again.
     fn incident(&self, _state: &Self::State) -> Option<IncidentId> {
         None

@@ -159,6 +159,13 @@ pub fn begin<A: Agent>(tenant: TenantId, locator: Locator, inputs: Vec<Input<A::
 }
 
 impl<A: Agent> Load<A> {
+    /// What may be taken for loaded without asking: that nothing is there yet. A guess that is wrong loses its race, and is not made again.
+    pub fn guess(&self, agent: &A) -> Option<Loaded<A::State>> {
+        let Some(Input::Message(first)) = self.inputs.first() else { return None };
+        let nothing = || Loaded { stored: None, handled: vec![false; self.inputs.len()], beside: None };
+        (self.races == 0 && agent.begins(&first.content)).then(nothing)
+    }
+
     /// The entity was loaded: decide.
     pub fn loaded(self, agent: &A, loaded: Loaded<A::State>, now: DateTime<Utc>) -> Step<A> {
         let mut fold = Fold::<A>::new(&self, loaded.stored, now);
@@ -298,5 +305,43 @@ impl<A: Agent> Fold<A> {
     fn finish(mut self) -> (CommitOf<A>, Vec<Answer>) {
         self.commit.next = if self.changed { self.current } else { None };
         (self.commit, self.answers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::Content;
+    use crate::agents::diagnostics::Diagnostician;
+    use crate::task::{Errand, TaskRequest};
+
+    fn message(content: Content) -> Input<<Diagnostician as Agent>::Outcome> {
+        Input::Message(Message { id: "m".to_owned(), tenant: "acme".parse().unwrap(), trace: None, content })
+    }
+
+    #[test]
+    fn nothing_is_expected_of_what_begins_and_only_once() {
+        let request = TaskRequest {
+            message_id: "m".to_owned(),
+            tenant: "acme".parse().unwrap(),
+            from: Role::Monitoring,
+            to: Role::Diagnostics,
+            incident: "inc_1".parse().unwrap(),
+            client: None,
+            errand: Errand::Diagnose { workload: None, alerts: vec![] },
+        };
+        let (agent, now) = (Diagnostician, DateTime::UNIX_EPOCH);
+        let locator = agent.locate(&Content::Request(request.clone())).unwrap();
+        let load = |inputs| begin::<Diagnostician>("acme".parse().unwrap(), locator.clone(), inputs);
+        let ended = Input::Outcome { effect: "collect".to_owned(), claim: 1, result: Ok(vec![]) };
+        assert_eq!(load(vec![ended.clone(), message(Content::Request(request.clone()))]).guess(&agent), None);
+
+        let begun = load(vec![message(Content::Request(request)), ended]);
+        let guess = begun.guess(&agent).unwrap();
+        assert_eq!((guess.stored.is_none(), guess.handled.len()), (true, 2));
+        let Step::Commit(commit, pending) = begun.loaded(&agent, guess, now) else { panic!("nothing is committed") };
+        assert_eq!(commit.expected, None, "it loses if there is one");
+        let Step::Load(again) = pending.committed(Committed::Lost) else { panic!("it is not loaded") };
+        assert_eq!(again.guess(&agent), None);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use incident::agent::{Agent, Locator};
-use incident::handling::{BESIDE_MS_MAX, Loaded};
+use incident::handling::{BESIDE_MS_MAX, Load, Loaded};
 use incident::id::TenantId;
 use serde::de::DeserializeOwned;
 use store::{Store, StoreError};
@@ -28,6 +28,30 @@ impl<S> Default for Beside<S> {
 }
 
 impl<S: DeserializeOwned> Beside<S> {
+    /// Loads what a decision needs to know, and with it the entity beside where that is not known.
+    pub(crate) async fn load<A>(&self, store: &Store, load: &Load<A>, agent: &A) -> Result<Loaded<S>, StoreError>
+    where
+        A: Agent<State = S>,
+    {
+        let known = match agent.beside() {
+            Some(_) => self.fresh(&load.tenant).await,
+            None => Some(None),
+        };
+        let asked_at = Instant::now();
+        let id = agent.beside().filter(|_| known.is_none());
+        let loaded: Loaded<S> = store.load_beside(&load.tenant, &load.locator, &load.inputs, id).await?;
+        if let Some(beside) = known {
+            return Ok(Loaded { beside, ..loaded });
+        }
+        self.0.lock().await.insert(load.tenant.clone(), (loaded.beside.clone(), asked_at));
+        Ok(loaded)
+    }
+
+    async fn fresh(&self, tenant: &TenantId) -> Option<Option<Arc<S>>> {
+        let known = self.0.lock().await;
+        known.get(tenant).filter(|(_, asked_at)| asked_at.elapsed() < FRESH_FOR).map(|(state, _)| state.clone())
+    }
+
     /// The entity that `agent` reads beside others, if it reads one and there is one. Only one asks at a time: the others get its answer.
     pub(crate) async fn read<A>(&self, agent: &A, store: &Store, tenant: &TenantId) -> Result<Option<Arc<S>>, StoreError>
     where

@@ -177,14 +177,15 @@ async fn walk<A: Agent>(core: &Core<A>, group: &mut Group<A>, trace: Option<Stri
     }
 }
 
-/// What is known of the entity: as this process committed it, when everything is taken for new, or else from the store.
+/// What is known of the entity: as this process committed it, or that there is none yet, when everything is taken for new; or else from the
+/// store.
 async fn look<A: Agent>(core: &Core<A>, load: &Load<A>) -> Result<Loaded<A::State>, StoreError> {
-    let beside = core.beside.read(&core.agent, &core.store, &load.tenant);
-    if let Some(stored) = core.recent.take(&load.tenant, &load.locator) {
-        return Ok(Loaded { stored: Some(stored), handled: vec![false; load.inputs.len()], beside: beside.await? });
+    let all_new = |stored| Loaded { stored: Some(stored), handled: vec![false; load.inputs.len()], beside: None };
+    let guess = core.recent.take(&load.tenant, &load.locator).map(all_new).or_else(|| load.guess(&core.agent));
+    match guess {
+        Some(guess) => Ok(Loaded { beside: core.beside.read(&core.agent, &core.store, &load.tenant).await?, ..guess }),
+        None => core.beside.load(&core.store, load, &core.agent).await,
     }
-    let (beside, loaded) = tokio::try_join!(beside, core.store.load(&load.tenant, &load.locator, &load.inputs))?;
-    Ok(Loaded { beside, ..loaded })
 }
 
 async fn carry_out<A: Agent>(

@@ -1,5 +1,7 @@
 //! What a decision needs to know, read in one statement and thus at one moment.
 
+use std::sync::Arc;
+
 use incident::agent::{Entity, Locator};
 use incident::handling::{Input, Loaded, Stored};
 use incident::id::{TenantId, fingerprint};
@@ -10,7 +12,9 @@ use crate::limits::{ROWS_MAX, storable};
 use crate::outbox::unreadable;
 use crate::{Handled, Store, StoreError};
 
-/// `$2` is the id, or `$3` the digest of the open key; with `$9` the one that was open under it last will do. Timers and effects belong to the entity found, or else to the id asked for.
+/// `$2` is the id, or `$3` the digest of the open key; with `$9` the one that was open under it last will do. Timers and effects belong to
+/// the entity found, or else to the id asked for; `$10` is another that is read beside it. Effects are looked up one by one: a join could be
+/// planned as reading the whole outbox.
 const LOAD: &str = "
     select e.id, e.open_key, e.revision, e.state::text as state,
         array(select i.message_id from inbox i where i.tenant = $1 and i.message_id = any($4::text[])) as messages,
@@ -20,8 +24,12 @@ const LOAD: &str = "
         ) as timers,
         array(
             select f.name from unnest($7::text[], $8::int[]) as f (name, claim)
-            join outbox o on o.tenant = $1 and o.id = coalesce(e.id, $2) || '/' || f.name and o.kind = 'effect' and o.attempts = f.claim
-        ) as effects
+            where f.claim = (
+                select o.attempts from outbox o
+                where o.tenant = $1 and o.id = coalesce(e.id, $2) || '/' || f.name and o.kind = 'effect'
+            )
+        ) as effects,
+        (select b.state::text from entity b where b.tenant = $1 and b.id = $10) as beside
     from (values (1)) as always (there)
     left join entity e on e.tenant = $1
         and e.id = coalesce(
@@ -46,6 +54,8 @@ struct Row {
     timers: Vec<i64>,
     /// Effects that still are owed, and held under the claim that is named.
     effects: Vec<String>,
+    /// State of the other entity.
+    beside: Option<String>,
 }
 
 impl Store {
@@ -59,6 +69,20 @@ impl Store {
         tenant: &TenantId,
         locator: &Locator,
         inputs: &[Input<O>],
+    ) -> Result<Loaded<S>, StoreError> {
+        self.load_beside(tenant, locator, inputs, None).await
+    }
+
+    /// The same, and the state of another entity at the same moment.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn load_beside<S: DeserializeOwned, O>(
+        &self,
+        tenant: &TenantId,
+        locator: &Locator,
+        inputs: &[Input<O>],
+        beside: Option<&str>,
     ) -> Result<Loaded<S>, StoreError> {
         let inputs: Vec<Handled> = inputs.iter().map(Handled::from).collect();
         let (id, digest, past_will_do) = match locator {
@@ -81,10 +105,13 @@ impl Store {
             }
         }
         let query = sqlx::query_as(LOAD).bind(tenant.as_str()).bind(id).bind(digest);
-        let query = query.bind(messages).bind(timers).bind(dues).bind(effects).bind(claims).bind(past_will_do);
-        let row: Row = self.run("load", async |c| query.fetch_one(c).await).await?;
+        let query = query.bind(messages).bind(timers).bind(dues).bind(effects).bind(claims).bind(past_will_do).bind(beside);
+        let mut row: Row = self.run("load", async |c| query.fetch_one(c).await).await?;
         let handled = handled(&row, &inputs);
-        Ok(Loaded { stored: stored(row)?, handled, beside: None })
+        let read =
+            |state: String| serde_json::from_str(&state).map_err(|error| unreadable("state", beside.unwrap_or_default(), &error));
+        let beside = row.beside.take().map(read).transpose()?.map(Arc::new);
+        Ok(Loaded { stored: stored(row)?, handled, beside })
     }
 }
 

@@ -67,6 +67,10 @@ impl Agent for BallotKeeper {
         }
     }
 
+    fn begins(&self, content: &Content) -> bool {
+        matches!(content, Content::ApprovalRequested(_))
+    }
+
     fn incident(&self, state: &Ballot) -> Option<IncidentId> {
         state.incident().cloned()
     }

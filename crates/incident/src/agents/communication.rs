@@ -138,6 +138,11 @@ impl Agent for Communicator {
         }
     }
 
+    fn begins(&self, content: &Content) -> bool {
+        let Content::Request(request) = content else { return false };
+        matches!(&request.errand, Errand::Announce { bulletin } | Errand::Ticket { bulletin } if bulletin.number <= 1)
+    }
+
     fn incident(&self, state: &Talk) -> Option<IncidentId> {
         match state {
             Talk::Desk(_) => None,

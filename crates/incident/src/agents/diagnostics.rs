@@ -55,6 +55,10 @@ impl Agent for Diagnostician {
         }
     }
 
+    fn begins(&self, content: &Content) -> bool {
+        matches!(content, Content::Request(_))
+    }
+
     fn incident(&self, state: &Diagnosing) -> Option<IncidentId> {
         match state {
             Diagnosing::Collecting { request } => Some(request.incident.clone()),

@@ -56,6 +56,10 @@ impl Agent for Gateway {
         }
     }
 
+    fn begins(&self, content: &Content) -> bool {
+        self.ballots.begins(content)
+    }
+
     fn incident(&self, state: &Kept) -> Option<IncidentId> {
         match state {
             Kept::Ballot(ballot) => self.ballots.incident(ballot),

@@ -73,6 +73,10 @@ impl Agent for Remediator {
         }
     }
 
+    fn begins(&self, content: &Content) -> bool {
+        matches!(content, Content::Request(_))
+    }
+
     fn incident(&self, state: &Remediation) -> Option<IncidentId> {
         Some(state.incident().clone())
     }

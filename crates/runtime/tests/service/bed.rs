@@ -55,6 +55,10 @@ impl Agent for ToyAgent {
         }
     }
 
+    fn begins(&self, content: &Content) -> bool {
+        matches!(content, Content::Request(_))
+    }
+
     fn incident(&self, state: &Toy) -> Option<IncidentId> {
         match state {
             Toy::Doing(request) => Some(request.incident.clone()),
@@ -278,6 +282,16 @@ impl Bed {
         let store = self.store().await;
         let empty = async || store.backlog().await.ok().filter(|backlog| backlog.outbox == 0).map(drop);
         eventually("an empty outbox", SOON, empty).await.unwrap();
+    }
+
+    /// So many messages are in the inbox.
+    pub(crate) async fn handled(&self, count: i64) {
+        let mut connection = PgConnection::connect(&self.database.url).await.unwrap();
+        let seen = async || {
+            let all = sqlx::query_scalar::<_, i64>("select count(*) from diagnostics.inbox").fetch_one(&mut connection).await;
+            all.ok().filter(|all| *all == count).map(drop)
+        };
+        eventually("all messages handled", SOON, seen).await.unwrap();
     }
 
     /// Messages on the stream of events.

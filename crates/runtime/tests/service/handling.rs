@@ -108,6 +108,21 @@ async fn what_somebody_else_committed_meanwhile_counts() {
 }
 
 #[tokio::test]
+async fn what_somebody_else_has_begun_is_not_begun_again() {
+    let bed = Bed::new().await;
+    bed.end_elsewhere("m").await;
+    let doer = Doer::default();
+    let life = bed.start(doer.clone()).await;
+    bed.ask("m", 1).await;
+    bed.ask("n", 1).await;
+    assert_eq!(bed.told(1).await, [("n".to_owned(), "done at attempt 1".to_owned())]);
+    bed.settled().await;
+    bed.handled(2).await;
+    assert_eq!(doer.tries.lock().unwrap().keys().collect::<Vec<_>>(), ["n"], "the commit found out");
+    life.finish().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_lease_is_kept_while_its_holder_lives() {
     let bed = Bed::new().await;
     let stuck = Doer { hangs: true, ..Doer::default() };

@@ -188,6 +188,7 @@ impl<A: Agent, P: Perform<A>> Service<A, P> {
             Some((stored, since)) if env.now - since < KEPT_FOR => {
                 Loaded { stored: Some(stored), handled: vec![false; load.inputs.len()], beside }
             }
+            _ if let Some(guess) = load.guess(&self.agent) => Loaded { beside, ..guess },
             _ => Loaded { beside, ..self.store.load(&load.tenant, &load.locator, &load.inputs) },
         }
     }
