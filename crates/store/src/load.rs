@@ -13,11 +13,14 @@ use crate::outbox::unreadable;
 use crate::{Handled, Store, StoreError};
 
 /// `$2` is the id, or `$3` the digest of the open key; with `$9` the one that was open under it last will do. Timers and effects belong to
-/// the entity found, or else to the id asked for; `$10` is another that is read beside it. Effects are looked up one by one: a join could be
-/// planned as reading the whole outbox.
+/// the entity found, or else to the id asked for; `$10` is another that is read beside it. Messages and effects are looked up one by one: a
+/// join, or a list of ids, could be planned as reading all that the tenant has.
 const LOAD: &str = "
     select e.id, e.open_key, e.revision, e.state::text as state,
-        array(select i.message_id from inbox i where i.tenant = $1 and i.message_id = any($4::text[])) as messages,
+        array(
+            select m.id from unnest($4::text[]) as m (id)
+            where (select true from inbox i where i.tenant = $1 and i.message_id = m.id)
+        ) as messages,
         array(
             select f.place from unnest($5::text[], $6::timestamptz[]) with ordinality as f (name, due_at, place)
             join timer t on t.tenant = $1 and t.entity = coalesce(e.id, $2) and t.name = f.name and t.due_at = f.due_at

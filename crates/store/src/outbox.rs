@@ -94,11 +94,12 @@ const CLAIM: &str = "
     ))
     returning o.seq, o.tenant, o.id, o.entity, o.kind, o.target, o.headers::text as headers, o.body, o.trace, o.created_at, o.attempts";
 
+// Who claims a row meanwhile is seen by the row itself, not by its place.
 const RENEW: &str = "
     update outbox o set lease_until = $4
-    where o.ctid = any(array(
-        select (select k.ctid from outbox k where k.tenant = l.tenant and k.id = l.id and k.attempts = l.attempts)
-        from unnest($1::text[], $2::text[], $3::int[]) as l (tenant, id, attempts)
+    where (o.tenant, o.id, o.attempts) in (select * from unnest($1::text[], $2::text[], $3::int[])) and o.ctid = any(array(
+        select (select k.ctid from outbox k where k.tenant = l.tenant and k.id = l.id)
+        from unnest($1::text[], $2::text[]) as l (tenant, id)
     ))
     returning o.tenant, o.id";
 

@@ -9,7 +9,7 @@ alter table outbox set (toast_tuple_target = 8160);
 -- read, or an input was handled by somebody else. Returns the ids of the outbox rows that are new.
 --
 -- Each statement costs some 50 microseconds, so none runs that has nothing to do. Plans are made while the tables are small, and kept:
--- rows are found by their keys; a join could be planned as reading all that the tenant has.
+-- rows are found one by one; a join, or a list of ids, could be planned as reading all that the tenant has.
 create or replace function commit_decision(
     p_tenant text,
     p_entity text,
@@ -81,8 +81,11 @@ begin
     end if;
 
     if cardinality(p_ended) > 0 then
-        delete from outbox
-        where tenant = p_tenant and id = any(p_ended) and kind = 'effect' and attempts = p_ended_claims[array_position(p_ended, id)];
+        -- Who claims it meanwhile is seen by the row itself, not by its place.
+        delete from outbox o
+        where o.kind = 'effect' and o.attempts = p_ended_claims[array_position(p_ended, o.id)] and o.ctid = any(array(
+            select (select k.ctid from outbox k where k.tenant = p_tenant and k.id = e.id) from unnest(p_ended) as e (id)
+        ));
         get diagnostics v_count = row_count;
         if v_count <> cardinality(p_ended) then
             raise exception 'outcome was handled, or the effect is claimed by another' using errcode = 'PM001';

@@ -8,6 +8,7 @@ mod commits;
 mod faults;
 mod ledger;
 mod outbox;
+mod plans;
 mod pool;
 mod schemas;
 mod tasks;
