@@ -11,13 +11,13 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 /// Changes of Deployments and nothing else, each once, without what was changed: <https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/>.
-const POLICY: &str = r#"apiVersion: audit.k8s.io/v1
+const POLICY: &str = r"apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
 - { level: Metadata, verbs: [patch], resources: [{ group: apps, resources: [deployments] }] }
 - { level: None }
-"#;
+";
 
 /// The log of one API server.
 pub(crate) struct Audit {

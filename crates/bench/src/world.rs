@@ -130,7 +130,8 @@ impl World {
 fn stand_back(dir: &Path, program: &Path, more: &[String]) -> Result<PathBuf> {
     let name = program.file_name().context("a program has a name")?;
     let script = dir.join(format!("idle-{}", name.display()));
-    let more: String = more.iter().map(|argument| format!(" '{argument}'")).collect();
+    let more = more.join("' '");
+    let more = if more.is_empty() { String::new() } else { format!(" '{more}'") };
     let text = format!("#!/bin/sh\nexec chrt --idle 0 '{}' \"$@\"{more}\n", program.display());
     let written = std::fs::write(&script, text).and_then(|()| std::fs::set_permissions(&script, Permissions::from_mode(0o755)));
     written.with_context(|| format!("writing {}", script.display()))?;
