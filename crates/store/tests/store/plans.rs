@@ -38,13 +38,13 @@ async fn walk(store: &Store, id: &str) {
     let owed = done(store, &begin).await;
     let leases: Vec<_> = owed.iter().map(store::OutboxRow::lease).collect();
     assert_eq!(store.renew(&leases, at(60)).await.unwrap().len(), 2);
-    store.delete_published(&leases[..1]).await.unwrap();
+    store.delete_published(leases.get(..1).unwrap_or_default()).await.unwrap();
     assert_eq!(store.claim_timers(10, LEASE, at(1)).await.unwrap().len(), 1);
     assert_eq!(store.claim_outbox(10, LEASE, at(1)).await.unwrap(), []);
     let inputs = [message("cancel"), fired("wait", at(0)), ended("do")];
     assert_eq!(load(store, id, &inputs).await.handled, [false, false, false]);
     let mut end = put(id, None, json!(2), Some(1));
-    end.handled = inputs[1..].iter().map(store::Handled::from).collect();
+    end.handled = inputs.iter().skip(1).map(store::Handled::from).collect();
     done(store, &end).await;
 }
 
