@@ -133,3 +133,10 @@ pub(crate) async fn done(store: &Store, write: &Plain) -> Vec<OutboxRow> {
         Outcome::Lost => panic!("lost: {write:?}"),
     }
 }
+
+/// Connections of monitoring to this test's database.
+pub(crate) async fn connections(admin: &mut PgConnection) -> i64 {
+    let count =
+        "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'paramedic-monitoring'";
+    sqlx::query_scalar(count).fetch_one(admin).await.unwrap()
+}

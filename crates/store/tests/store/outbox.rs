@@ -1,6 +1,7 @@
 //! What is owed is held by one process at a time, and comes back when that process dies.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use incident::task::Role;
@@ -102,4 +103,32 @@ async fn claim_all(store: store::Store) -> Vec<String> {
         }
         mine.extend(rows.into_iter().map(|row| row.id));
     }
+}
+
+#[tokio::test]
+async fn a_row_that_is_claimed_at_that_moment_is_not_ours_any_more() {
+    let bed = bed().await;
+    let store = bed.store(Role::Monitoring).await;
+    let mut begin = put("e", None, json!(1), None);
+    begin.effects = vec![effect("do")];
+    let leases: Vec<_> = done(&store, &begin).await.iter().map(store::OutboxRow::lease).collect();
+    let mut end = put("e", None, json!(2), Some(1));
+    end.handled = vec![store::Handled::Outcome { effect: "do".to_owned(), claim: 1 }];
+
+    let mut other = bed.admin().await;
+    sqlx::raw_sql("begin; update monitoring.outbox set attempts = 2").execute(&mut other).await.unwrap();
+    let renewing = tokio::spawn({
+        let store = store.clone();
+        async move { store.renew(&leases, at(60)).await.unwrap() }
+    });
+    let ending = tokio::spawn(async move { store.commit(&end).await.unwrap() });
+    let mut admin = bed.admin().await;
+    let both_wait = async || {
+        let count = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        (sqlx::query_scalar::<_, i64>(count).fetch_one(&mut admin).await.unwrap() == 2).then_some(())
+    };
+    testkit::eventually("both to wait for the row", Duration::from_secs(20), both_wait).await.unwrap();
+    sqlx::raw_sql("commit").execute(&mut other).await.unwrap();
+    assert_eq!(renewing.await.unwrap(), []);
+    assert_eq!(ending.await.unwrap(), store::Outcome::Lost);
 }

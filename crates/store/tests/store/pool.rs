@@ -9,16 +9,9 @@ use sqlx::postgres::PgConnection;
 use store::{Options, Store};
 use testkit::eventually;
 
-use crate::bed::{Bed, bed, done, load, put};
+use crate::bed::{Bed, bed, connections, done, load, put};
 
 const SOON: Duration = Duration::from_secs(2);
-
-/// Connections of monitoring to this test's database.
-async fn connections(admin: &mut PgConnection) -> i64 {
-    let count =
-        "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'paramedic-monitoring'";
-    sqlx::query_scalar(count).fetch_one(admin).await.unwrap()
-}
 
 /// A store with the entity "held" in it, and somebody who holds its row until they are dropped.
 async fn held(bed: &Bed) -> (Store, PgConnection) {
